@@ -1,0 +1,138 @@
+// swift-tools-version: 6.2
+// Arrows between targets point one way, down; `tools/tidy` checks the sources' imports against this table.
+
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func room(_ name: String, _ dependencies: [String]) -> Target {
+    .target(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, swiftSettings: settings)
+}
+
+func program(_ name: String, _ dependencies: [String], path: String? = nil) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [String]) -> Target {
+    .testTarget(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "Cordwood",
+    products: [
+        .library(name: "Cordwood", targets: ["Cordwood"]),
+        .library(name: "CordwoodConformance", targets: ["CordwoodConformance"]),
+        .executable(name: "cordwood-node", targets: ["cordwood-node"]),
+        .executable(name: "cordwood-inspect", targets: ["cordwood-inspect"]),
+        .executable(name: "cordwood-bench", targets: ["cordwood-bench"]),
+        .executable(name: "cordwood-crashtest", targets: ["cordwood-crashtest"]),
+    ],
+    targets: [
+        // Shims.
+        .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
+        .target(name: "CLinux"),
+        .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+
+        // Ground floor: vocabulary, consensus, seams.
+        room("CordwoodBase", ["CXXHash"]),
+        room("CordwoodRaft", ["CordwoodBase"]),
+        room("CordwoodIO", ["CordwoodBase"]),
+
+        // What stands behind the seams.
+        room("CordwoodPlatform", ["CordwoodBase", "CordwoodIO", "CUring", "CLinux"]),
+        room("CordwoodVirtual", ["CordwoodBase", "CordwoodIO"]),
+
+        // The engine.
+        room("CordwoodLog", ["CordwoodBase", "CordwoodRaft", "CordwoodIO"]),
+        room("CordwoodMachine", ["CordwoodBase", "CordwoodIO", "CordwoodLog"]),
+        room("CordwoodEvents", ["CordwoodBase", "CordwoodMachine"]),
+        room("CordwoodRESP", ["CordwoodBase"]),
+        room("CordwoodOptions", ["CordwoodBase"]),
+        room("CordwoodNode", ["CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),
+        room(
+            "CordwoodServer",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodRESP", "CordwoodOptions", "CordwoodRaft", "CordwoodLog",
+                "CordwoodMachine", "CordwoodEvents", "CordwoodNode",
+            ]),
+        room(
+            "Cordwood",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
+                "CordwoodNode",
+            ]),
+
+        // Kits and judges.
+        room(
+            "CordwoodConformance",
+            ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),
+
+        // Programs.
+        program(
+            "cordwood-node", ["Cordwood", "CordwoodServer", "CordwoodEvents", "CordwoodOptions", "CordwoodPlatform"]),
+        program(
+            "cordwood-inspect",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
+                "CordwoodOptions",
+            ]),
+        program(
+            "cordwood-bench",
+            [
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodRaft", "CordwoodLog",
+                "CordwoodMachine", "CordwoodEvents", "CordwoodOptions",
+            ]),
+        program(
+            "cordwood-crashtest",
+            [
+                "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood", "CordwoodBase", "CordwoodIO",
+                "CordwoodOptions",
+            ]),
+
+        // Tests: one folder a target, plus process tests and the tidy walk.
+        tests("CordwoodBaseTests", ["CordwoodBase"]),
+        tests("CordwoodRaftTests", ["CordwoodBase", "CordwoodRaft", "CordwoodConformance"]),
+        tests("CordwoodPlatformTests", ["CordwoodBase", "CordwoodIO", "CordwoodPlatform"]),
+        tests("CordwoodVirtualTests", ["CordwoodBase", "CordwoodIO", "CordwoodVirtual"]),
+        tests(
+            "CordwoodLogTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
+                "CordwoodConformance",
+            ]),
+        tests(
+            "CordwoodMachineTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
+            ]),
+        tests("CordwoodEventsTests", ["CordwoodBase", "CordwoodMachine", "CordwoodEvents"]),
+        tests("CordwoodRESPTests", ["CordwoodBase", "CordwoodRESP"]),
+        tests("CordwoodOptionsTests", ["CordwoodBase", "CordwoodOptions"]),
+        tests(
+            "CordwoodNodeTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
+                "CordwoodNode",
+            ]),
+        tests(
+            "CordwoodServerTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
+                "CordwoodEvents", "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
+            ]),
+        tests(
+            "CordwoodConformanceTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
+                "CordwoodMachine", "CordwoodConformance",
+            ]),
+        tests("ProcessTests", ["CordwoodBase"]),
+        tests("TidyTests", []),
+    ]
+)

@@ -1,0 +1,44 @@
+/// TCP, as few verbs as the engine needs.
+public protocol Network: AnyObject {
+    /// Port 0 takes a free one; the listener's address tells which.
+    func listen(_ address: SocketAddress) async throws(IOError) -> any Listener
+
+    func connect(_ address: SocketAddress) async throws(IOError) -> any Connection
+}
+
+/// An IP address or host name, and a port.
+public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
+    public var host: String
+    public var port: UInt16
+
+    public init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    /// `host:port`, with brackets around an IPv6 address.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+public protocol Listener: AnyObject {
+    var address: SocketAddress { get }
+
+    /// The next connection. Fails with `.closed` after `close`.
+    func accept() async throws(IOError) -> any Connection
+
+    func close()
+}
+
+/// A connected socket. At most one `receive` and one `send` are under way at a time.
+public protocol Connection: AnyObject {
+    var peerAddress: SocketAddress { get }
+
+    /// Receives at least one byte into `buffer[range]`; 0 means that the other side has finished.
+    func receive(into buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) -> Int
+
+    /// Sends all of `buffer[range]`.
+    func send(_ buffer: IOBuffer, _ range: Range<Int>) async throws(IOError)
+
+    /// Ends both directions; operations under way fail with `.closed`.
+    func close()
+}
