@@ -1,0 +1,108 @@
+import CordwoodBase
+public import CordwoodIO
+
+/// A whole machine in one value: clock, disk, network, randomness and loop, all from one seed.
+///
+/// Nothing in a world happens by itself. `run` drains the queue on the calling thread; when the queue is empty, time
+/// jumps to the next timer; when there is no timer either, the world is stuck and says what still waits. The same seed
+/// and the same calls give the same run, which `trace.hash` shows.
+///
+/// A world is used by one thread at a time. After `crash()` it does nothing more; the image that it returns is mounted in
+/// a new world, which is how a machine starts again.
+public final class VirtualWorld {
+    public let seed: UInt64
+    public let trace: Trace
+    public let clock: VirtualClock
+    public let scheduler: VirtualScheduler
+    public let disk: FaultyDisk
+    public let network: VirtualNetwork
+
+    /// Steps one call of `run` may take before it is taken for an endless loop.
+    public var stepLimit = 200_000_000
+
+    public init(seed: UInt64, disk image: DiskImage = DiskImage(), options: FaultyDisk.Options = .init()) {
+        self.seed = seed
+        trace = Trace()
+        clock = VirtualClock()
+        scheduler = VirtualScheduler(trace: trace)
+        disk = FaultyDisk(
+            image: image, options: options, random: VirtualRandom(seed: seed, concern: "disk"), clock: clock,
+            trace: trace)
+        network = VirtualNetwork(
+            random: VirtualRandom(seed: seed, concern: "network"), clock: clock, trace: trace)
+        seams = Seams(
+            clock: clock, files: disk, network: network, random: VirtualRandom(seed: seed, concern: "engine"),
+            scheduler: scheduler)
+    }
+
+    /// What the engine is given.
+    public let seams: Seams
+
+    /// A stream of random numbers for one concern of a test: its workload, its faults.
+    public func random(_ concern: String) -> VirtualRandom { VirtualRandom(seed: seed, concern: concern) }
+
+    /// Runs `body` to its end on the loop and returns what it returned.
+    ///
+    /// Throws what `body` throws, and `VirtualWorldError` when the world can never get there. What `body` has started
+    /// and not awaited stays where it is and goes on in the next call.
+    @discardableResult
+    public func run<Value>(_ body: @escaping (Seams) async throws -> Value) throws -> Value {
+        var outcome: Result<Value, any Error>?
+        return try scheduler.asLoop {
+            scheduler.spawn("main") { [seams] in
+                do { outcome = .success(try await body(seams)) } catch { outcome = .failure(error) }
+            }
+            var steps = 0
+            while outcome == nil {
+                steps += 1
+                if steps > stepLimit { throw VirtualWorldError.endless(steps: steps, waiting: waiting) }
+                if scheduler.step() { continue }
+                if !clock.advanceToNextTimer(trace: trace) { throw VirtualWorldError.stuck(waiting: waiting) }
+            }
+            guard let outcome else { throw VirtualWorldError.stuck(waiting: waiting) }
+            return try outcome.get()
+        }
+    }
+
+    /// Lets `nanoseconds` pass, with everything that happens in them.
+    public func advance(nanoseconds: UInt64) {
+        let end = clock.monotonicNanoseconds + nanoseconds
+        scheduler.asLoop {
+            while true {
+                if scheduler.step() { continue }
+                guard let deadline = clock.nextDeadline, deadline <= end else { break }
+                _ = clock.advanceToNextTimer(trace: trace)
+            }
+        }
+        clock.advance(to: end)
+    }
+
+    /// Pulls the plug: nothing of this world completes any more. Returns one of the disk states that the crash may have
+    /// left, drawn by the seed.
+    public func crash() -> DiskImage {
+        disk.halt()
+        return disk.image.crashed(sectorBytes: disk.options.sectorBytes, random: random("crash"))
+    }
+
+    /// What has not ended, in words.
+    private var waiting: [String] {
+        scheduler.liveTasks.map { "task \($0.number) (\($0.name))" } + disk.operationsUnderWay
+            + network.operationsUnderWay
+    }
+}
+
+/// Why a world could not run to the end that was asked for.
+public enum VirtualWorldError: Error, CustomStringConvertible {
+    /// Nothing is ready and nothing is scheduled.
+    case stuck(waiting: [String])
+    /// The step limit was reached.
+    case endless(steps: Int, waiting: [String])
+
+    public var description: String {
+        switch self {
+        case .stuck(let waiting): "the world is stuck; waiting: " + waiting.joined(separator: ", ")
+        case .endless(let steps, let waiting):
+            "no end after \(steps) steps; waiting: " + waiting.joined(separator: ", ")
+        }
+    }
+}
