@@ -47,6 +47,7 @@ public struct FileMode: Hashable, Sendable {
     }
 }
 
+/// A name in a directory.
 public struct DirectoryEntry: Hashable, Sendable {
     public var name: String
     public var isDirectory: Bool

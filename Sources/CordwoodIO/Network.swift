@@ -20,6 +20,7 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
+/// A socket that waits for connections.
 public protocol Listener: AnyObject {
     var address: SocketAddress { get }
 

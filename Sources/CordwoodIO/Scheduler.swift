@@ -1,7 +1,7 @@
 /// One serial loop and the workers beside it.
 ///
-/// The engine is confined to the loop: its classes are not `Sendable`, and whoever holds one runs on the loop. Work that
-/// may block or take long runs on the workers and sees only `Sendable` values.
+/// The engine is confined to the loop: its classes are not `Sendable`, and whoever holds one runs on the loop. Work
+/// that may block or take long runs on the workers and sees only `Sendable` values.
 public protocol Scheduler: AnyObject, Sendable {
     /// True when the caller runs on this loop.
     var isCurrent: Bool { get }

@@ -1,6 +1,7 @@
 public import CordwoodBase
 
-/// How bytes on disk fail to be what they should. The names are stable: log lines, errors, exit codes and tests use them.
+/// How bytes on disk fail to be what they should. The names are stable: log lines, errors, exit codes and tests use
+/// them.
 public enum DamageClass: String, Hashable, Sendable, CaseIterable {
     case clean
     case torn

@@ -3,8 +3,8 @@ public import CordwoodBase
 /// The durable log under a Raft node: entries, vote and boundary in one ordered stream.
 ///
 /// A store belongs to one serial loop. Positions, `append`, `replaceSuffix`, `truncate`, `recordVote` and tickets are
-/// synchronous; what may wait for a disk is `async`. An entry is readable as soon as `append` returns and durable once its
-/// ticket is. NuRaft's names stand in brackets, for mapping only.
+/// synchronous; what may wait for a disk is `async`. An entry is readable as soon as `append` returns and durable once
+/// its ticket is. NuRaft's names stand in brackets, for mapping only.
 public protocol RaftLogStore: AnyObject {
     /// Everything about the log at once.
     var state: LogState { get }
@@ -22,7 +22,8 @@ public protocol RaftLogStore: AnyObject {
     /// [last_durable_index]
     var durableIndex: RaftIndex { get }
 
-    /// Term at an index: of the boundary at `startIndex - 1`, 0 at index 0 of a virgin store, `nil` from `nextIndex` on.
+    /// Term at an index: of the boundary at `startIndex - 1`, 0 at index 0 of a virgin store, `nil` from `nextIndex`
+    /// on.
     /// Throws `.purged` below the boundary. [term_at]
     func term(at index: RaftIndex) throws(LogError) -> Term?
 

@@ -1,0 +1,1 @@
+"""The walk over the tree behind `tools/tidy`: `tables` says what holds, `source` reads, `rules` judges."""
