@@ -53,7 +53,12 @@ SHIMS = {"CUring", "CLinux", "CXXHash"}
 
 # System modules beyond the standard library. A room that is not named gets `Synchronization` alone: with no door to the
 # C library it can reach neither a clock nor the environment, and the node does not carry Foundation.
-SYSTEM_MODULES = {"CordwoodPlatform": {"Glibc"}, "CordwoodConformance": {"Foundation", "Glibc"}}
+SYSTEM_MODULES = {
+    "CordwoodPlatform": {"Glibc"},
+    # Which thread it runs on is all that the virtual scheduler asks the system.
+    "CordwoodVirtual": {"Glibc"},
+    "CordwoodConformance": {"Foundation", "Glibc"},
+}
 SYSTEM_MODULES_OF_PROGRAMS = {"Foundation", "Glibc"}
 SYSTEM_MODULES_OF_ALL = {"Swift", "Synchronization"}
 
