@@ -23,8 +23,8 @@ final class TemporaryFolder {
     deinit { try? FileManager.default.removeItem(at: url) }
 }
 
-/// A command that has run to its end, or to its time limit (exit code 124). Its output went to a file: a process that it
-/// left behind cannot hold the test up.
+/// A command that has run to its end, or to its time limit (exit code 124). Its output went to a file: a process that
+/// it left behind cannot hold the test up.
 struct Command {
     let exitCode: Int32
     /// Standard output and standard error.
