@@ -1,0 +1,183 @@
+internal import CordwoodBase
+internal import CordwoodIO
+internal import Glibc
+
+/// One thread on which everything above the seams runs.
+///
+/// A turn of the loop: take what other threads have posted, make the calls that are due, run the jobs that are ready,
+/// make the end-of-turn calls and run what they made ready, hand the operations started meanwhile to the kernel and wait
+/// for the first to complete. Completions are collected first and their continuations resumed together, so the jobs of
+/// the next turn see all of them, and operations that they start leave in one submission.
+///
+/// The mutable state belongs to the loop's thread; other threads reach it through the inbox alone. That is what makes
+/// the class `Sendable` in fact.
+package final class EventLoop: @unchecked Sendable {
+    /// Jobs run in one turn before the kernel is asked again, so that a task that never waits does not shut out I/O.
+    private static let jobsPerTurn = 1024
+
+    let inbox: Inbox
+    let blocking: BlockingCalls
+    let workers: WorkerExecutor
+    private(set) lazy var actorExecutor = LoopActorExecutor(self)
+
+    private var thread = pthread_t()
+    private var backend: any Backend
+    private var jobs = Queue<ReadyJob>()
+    private var endOfTurnCalls: [() -> Void] = []
+    private var timers = TimerQueue()
+    private var operations = OperationTable()
+    private var completions: [Completion] = []
+    private var isStopping = false
+
+    /// What the files count: see `Platform.Counters`.
+    var shortWrites: UInt64 = 0
+
+    /// Makes a loop that will run on the calling thread.
+    init(inbox: Inbox, blocking: BlockingCalls, workers: WorkerExecutor, backend: any Backend) {
+        self.inbox = inbox
+        self.blocking = blocking
+        self.workers = workers
+        self.backend = backend
+        thread = pthread_self()
+        _ = actorExecutor
+        completions.reserveCapacity(256)
+    }
+
+    package var isCurrent: Bool { pthread_equal(pthread_self(), thread) != 0 }
+
+    var backendKind: Platform.Backend { backend.kind }
+    var wantsNonblockingSockets: Bool { backend.wantsNonblockingSockets }
+
+    var counters: Platform.Counters {
+        var counters = backend.counters
+        counters.shortWrites = shortWrites
+        return counters
+    }
+
+    // MARK: Running
+
+    /// Runs turns until `stop`, then until every operation under way has completed.
+    func run() {
+        while turn() {}
+        backend.close()
+    }
+
+    /// Ends `run`: what waits for the world is cancelled, what has begun on a disk completes, and operations started
+    /// from now on fail with ECANCELED. Tasks that wait for anything else are never resumed.
+    func stop() {
+        isStopping = true
+        for (token, descriptor) in operations.waiting { backend.cancel(token, descriptor: descriptor) }
+    }
+
+    private func turn() -> Bool {
+        takeInbox()
+        makeDueCalls()
+        resumeCompleted()
+        runJobs()
+        makeEndOfTurnCalls()
+        runJobs()
+        if isStopping, operations.count == 0, jobs.isEmpty, completions.isEmpty, inbox.fallAsleep() { return false }
+        backend.turn(waitNanoseconds: waitNanoseconds(), &completions)
+        return true
+    }
+
+    private func takeInbox() {
+        guard let contents = inbox.take() else { return }
+        completions.append(contentsOf: contents.completions)
+        jobs.append(contentsOf: contents.jobs)
+        for call in contents.calls { call() }
+    }
+
+    private func makeDueCalls() {
+        guard !timers.isEmpty else { return }
+        let now = LoopClock.monotonicNanoseconds
+        while let body = timers.popDue(atNanoseconds: now) { body() }
+    }
+
+    private func resumeCompleted() {
+        guard !completions.isEmpty else { return }
+        for completion in completions { operations.remove(completion.token).resume(returning: completion.result) }
+        completions.removeAll(keepingCapacity: true)
+    }
+
+    private func runJobs() {
+        var budget = EventLoop.jobsPerTurn
+        let executor = asUnownedTaskExecutor()
+        while budget > 0, let next = jobs.popFirst() {
+            budget -= 1
+            if next.isActors {
+                next.job.runSynchronously(
+                    isolatedTo: actorExecutor.asUnownedSerialExecutor(), taskExecutor: executor)
+            } else {
+                next.job.runSynchronously(on: executor)
+            }
+        }
+    }
+
+    private func makeEndOfTurnCalls() {
+        guard !endOfTurnCalls.isEmpty, jobs.isEmpty else { return }
+        let calls = endOfTurnCalls
+        endOfTurnCalls = []
+        for call in calls { call() }
+    }
+
+    private func waitNanoseconds() -> UInt64? {
+        guard jobs.isEmpty, endOfTurnCalls.isEmpty, completions.isEmpty else { return 0 }
+        var limit: UInt64?
+        if let next = timers.nextNanoseconds {
+            let now = LoopClock.monotonicNanoseconds
+            limit = next > now ? next - now : 0
+        }
+        return limit != 0 && inbox.fallAsleep() ? limit : 0
+    }
+
+    // MARK: For those who run on the loop
+
+    /// Starts an operation and returns what the kernel said: what the system call would return, or a negative error
+    /// number. Never more than once a slot: EINTR and the like are the caller's to repeat. `started` hears the name
+    /// under which the operation can be cancelled.
+    func perform(_ operation: Operation, started: (OperationToken) -> Void = { _ in }) async -> Int32 {
+        await withUnsafeContinuation { continuation in
+            let token = operations.insert(continuation, waitingDescriptor: operation.waitingDescriptor)
+            started(token)
+            if isStopping {
+                completions.append(Completion(token: token, result: -ECANCELED))
+            } else {
+                backend.start(operation, token)
+            }
+        }
+    }
+
+    /// Makes an operation that waits for the world complete soon; nothing for one that has completed.
+    func cancel(_ token: OperationToken) {
+        if let descriptor = operations.waitingDescriptor(token) { backend.cancel(token, descriptor: descriptor) }
+    }
+
+    /// Closes a socket on which no operation is under way.
+    func closeSocket(_ descriptor: Int32) {
+        backend.forget(descriptor)
+        Glibc.close(descriptor)
+    }
+
+    func schedule(atNanoseconds nanoseconds: UInt64, _ body: @escaping () -> Void) -> TimerToken {
+        invariant(isCurrent, "timer scheduled from another thread")
+        return timers.schedule(atNanoseconds: nanoseconds, body)
+    }
+
+    func cancel(_ timer: TimerToken) {
+        invariant(isCurrent, "timer cancelled from another thread")
+        timers.cancel(timer)
+    }
+
+    func addEndOfTurnCall(_ body: @escaping () -> Void) {
+        invariant(isCurrent, "end of turn asked for from another thread")
+        endOfTurnCalls.append(body)
+    }
+
+    func enqueue(_ job: ReadyJob) {
+        if isCurrent { jobs.append(job) } else { inbox.post(job) }
+    }
+
+    /// An awaited operation that does nothing: what the loop itself costs.
+    package func performNothing() async { _ = await perform(.none) }
+}

@@ -1,0 +1,184 @@
+internal import CLinux
+internal import CUring
+public import CordwoodIO
+internal import Glibc
+
+/// The world as it is: an event loop on a thread of its own, with files, sockets, time and randomness of the machine
+/// behind the five seams.
+///
+/// A program starts one, runs its body on the loop and shuts it down:
+///
+///     let platform = try Platform.start()
+///     try platform.runToEnd { seams in ... }
+///     platform.shutdown()
+public final class Platform: Sendable {
+    /// Which backend is wanted.
+    public enum Choice: String, Sendable, CaseIterable {
+        /// io_uring where the kernel allows it, else plain system calls.
+        case auto
+        /// io_uring or nothing.
+        case uring
+        /// Plain system calls: pwritev2, epoll, threads.
+        case posix
+    }
+
+    /// Which backend is in use.
+    public enum Backend: String, Sendable, CaseIterable {
+        case uring
+        case posix
+    }
+
+    /// What the loop counts, since its start.
+    public struct Counters: Hashable, Sendable {
+        /// Operations that found the submission queue full.
+        public var submissionQueueFull: UInt64 = 0
+        /// Completions that the kernel had to keep back, the completion queue being full.
+        public var completionQueueOverflows: UInt64 = 0
+        /// Writes that the kernel cut short and the platform completed.
+        public var shortWrites: UInt64 = 0
+    }
+
+    public let backend: Backend
+
+    /// One line for the log: what the backend is, and why, where io_uring was wanted and refused.
+    public let backendDescription: String
+
+    package let loop: EventLoop
+    private let thread: PlatformThread
+    private let confinedSeams: Confined<Seams>
+
+    private init(_ started: Started, _ thread: PlatformThread) {
+        self.thread = thread
+        loop = started.loop
+        backend = started.loop.backendKind
+        backendDescription = started.description
+        confinedSeams = started.seams
+    }
+
+    /// Starts a loop. Fails when io_uring is asked for and refused, or the system has no thread or descriptor left.
+    public static func start(io choice: Choice = .auto) throws(IOError) -> Platform {
+        try start(io: choice, uringRefusal: nil)
+    }
+
+    /// As `start(io:)`; with `uringRefusal`, io_uring fails to be made with that error number.
+    static func start(io choice: Choice, uringRefusal: Int32?) throws(IOError) -> Platform {
+        let handOver = Monitor<Result<Started, IOError>?>(nil)
+        let thread = try PlatformThread(name: "cw-loop") {
+            let result: Result<Started, IOError>
+            do throws(IOError) {
+                result = .success(try Started(choice, uringRefusal: uringRefusal))
+            } catch {
+                result = .failure(error)
+            }
+            handOver.change { $0 = result }
+            if case .success(let started) = result { started.loop.run() }
+        }
+        switch handOver.wait(until: { $0 }) {
+        case .success(let started): return Platform(started, thread)
+        case .failure(let error):
+            thread.join()
+            throw error
+        }
+    }
+
+    /// Runs `body` as a task on the loop and returns what it returns.
+    public func run<Value: Sendable>(
+        _ body: @escaping @Sendable (Seams) async throws -> Value
+    ) async throws -> Value {
+        try await Task(executorPreference: loop) { [confinedSeams] in try await body(confinedSeams.value) }.value
+    }
+
+    /// As `run`, for the main thread of a program, which waits meanwhile. Never from a task.
+    public func runToEnd<Value: Sendable>(
+        _ body: @escaping @Sendable (Seams) async throws -> Value
+    ) throws -> Value {
+        let end = Monitor<Result<Value, any Error>?>(nil)
+        Task(executorPreference: loop) { [confinedSeams] in
+            let result: Result<Value, any Error>
+            do {
+                result = .success(try await body(confinedSeams.value))
+            } catch {
+                result = .failure(error)
+            }
+            end.change { $0 = result }
+        }
+        return try end.wait(until: { $0 }).get()
+    }
+
+    /// Signals as values; see `Signals`. On the loop.
+    public func signals(_ signals: [Int32]) throws(IOError) -> Signals { try Signals(signals, loop) }
+
+    /// Counts since the start. On the loop.
+    public var counters: Counters { loop.counters }
+
+    /// Ends the loop: what waits on sockets is cancelled, what has begun on a disk completes, threads end. What still
+    /// waits for anything else is never resumed, so the program's body comes to its end first. Not from the loop.
+    public func shutdown() {
+        loop.submit { [loop] in loop.stop() }
+        thread.join()
+        loop.workers.stop()
+        loop.blocking.stop()
+    }
+
+    /// Forbids the calling thread, and those it starts later, to make an io_uring, as containers commonly do. A program
+    /// that does not use it has no need of the door.
+    public static func forbidUring() throws(IOError) { try check(clinux_forbid_uring(), "forbid", "io_uring") }
+}
+
+/// A loop that is ready to run on the thread that made it.
+private struct Started: Sendable {
+    let loop: EventLoop
+    let seams: Confined<Seams>
+    let description: String
+
+    init(_ choice: Platform.Choice, uringRefusal: Int32?) throws(IOError) {
+        let inbox = try Inbox()
+        let blocking = BlockingCalls(threadCount: 4, inbox: inbox)
+        let workers = WorkerExecutor(threadCount: max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        let (backend, description) = try Started.backend(choice, inbox, blocking, uringRefusal)
+        let loop = EventLoop(inbox: inbox, blocking: blocking, workers: workers, backend: backend)
+        let clock = LoopClock(loop)
+        self.loop = loop
+        self.description = description
+        seams = Confined(
+            Seams(
+                clock: clock, files: PlatformFileSystem(loop, clock: clock), network: PlatformNetwork(loop),
+                random: SystemRandomSource(), scheduler: loop))
+    }
+
+    private static func backend(
+        _ choice: Platform.Choice, _ inbox: Inbox, _ blocking: BlockingCalls, _ uringRefusal: Int32?
+    ) throws(IOError) -> (any Backend, String) {
+        var reason = ""
+        if choice != .posix {
+            do throws(UringBackend.SetUpFailure) {
+                if let uringRefusal { throw UringBackend.SetUpFailure(errorNumber: uringRefusal) }
+                return (
+                    try UringBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking), "I/O through io_uring"
+                )
+            } catch {
+                guard choice == .auto else {
+                    throw IOError(
+                        .unsupported, operation: "set up", subject: "io_uring", errorNumber: error.errorNumber)
+                }
+                reason = "; \(error)"
+            }
+        }
+        let posix = try PosixBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking)
+        return (posix, "I/O through system calls (epoll, pwritev2, threads)" + reason)
+    }
+}
+
+extension UringBackend.SetUpFailure: CustomStringConvertible {
+    var description: String {
+        let cause =
+            switch errorNumber {
+            case EPERM: "forbidden to this process, by a container's system call filter or kernel.io_uring_disabled"
+            case ENOSYS: "not in this kernel"
+            case EOPNOTSUPP: "too old in this kernel"
+            case ENOMEM: "refused for lack of memory that may be locked"
+            default: "refused"
+            }
+        return "io_uring is \(cause) (errno \(errorNumber))"
+    }
+}

@@ -1,0 +1,193 @@
+import CordwoodIO
+import CordwoodPlatform
+import Testing
+
+@Suite("Sockets")
+struct NetworkTests {
+    private static let loopback = SocketAddress(host: "127.0.0.1", port: 0)
+
+    /// A listener and both ends of one connection to it.
+    private static func pair(
+        _ seams: Seams
+    ) async throws -> (listener: any Listener, client: any Connection, server: any Connection) {
+        let listener = try await seams.network.listen(loopback)
+        let client = try await seams.network.connect(listener.address)
+        return (listener, client, try await listener.accept())
+    }
+
+    @Test("Bytes go both ways, and a finished side is seen as the end", arguments: backends)
+    func echo(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            #expect(listener.address.port != 0)
+            #expect(client.peerAddress == listener.address)
+            #expect(server.peerAddress.host == "127.0.0.1")
+            let buffer = IOBuffer(count: 100)
+            try await client.send(IOBuffer(text: "ping"), 0..<4)
+            #expect(try await server.receive(into: buffer, 0..<100) == 4)
+            try await server.send(buffer, 1..<4)
+            #expect(try await client.receive(into: buffer, 50..<100) == 3)
+            #expect(buffer.text(50..<53) == "ing")
+            client.close()
+            #expect(try await server.receive(into: buffer, 0..<100) == 0)
+            server.close()
+            listener.close()
+        }
+    }
+
+    @Test("IPv6 and host names work too", arguments: backends)
+    func addresses(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            for host in ["::1", "localhost"] {
+                let listener = try await seams.network.listen(SocketAddress(host: host, port: 0))
+                let client = try await seams.network.connect(
+                    SocketAddress(host: host, port: listener.address.port))
+                let server = try await listener.accept()
+                try await client.send(IOBuffer(text: "x"), 0..<1)
+                #expect(try await server.receive(into: IOBuffer(count: 8), 0..<8) == 1)
+                client.close()
+                server.close()
+                listener.close()
+            }
+            let unknown = await reason {
+                _ = try await seams.network.connect(SocketAddress(host: "no.such.host.invalid", port: 1))
+            }
+            #expect(unknown != nil)
+        }
+    }
+
+    @Test("More than the socket buffers hold is sent whole", arguments: backends)
+    func large(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            let total = 20 << 20
+            seams.scheduler.spawn("sender") {
+                let bytes = IOBuffer(count: total)
+                for index in 0..<total { bytes.bytes[index] = UInt8(truncatingIfNeeded: index &* 31 >> 8) }
+                #expect(await reason { try await client.send(bytes, 0..<total) } == nil)
+                client.close()
+            }
+            let buffer = IOBuffer(count: 1 << 16)
+            var received = 0
+            var correct = true
+            while true {
+                let count = try await server.receive(into: buffer, 0..<buffer.count)
+                if count == 0 { break }
+                for index in stride(from: 0, to: count, by: 997) {
+                    correct = correct && buffer.bytes[index] == UInt8(truncatingIfNeeded: (received + index) &* 31 >> 8)
+                }
+                received += count
+            }
+            #expect(received == total && correct)
+            server.close()
+            listener.close()
+        }
+    }
+
+    @Test("A port without a listener refuses, and a taken one cannot be listened on", arguments: backends)
+    func refusals(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let listener = try await seams.network.listen(Self.loopback)
+            let taken = await reason { _ = try await seams.network.listen(listener.address) }
+            #expect(taken != nil)
+            listener.close()
+            let refused = await reason { _ = try await seams.network.connect(listener.address) }
+            #expect(refused == .refused)
+        }
+    }
+
+    @Test("Closing a connection ends what is under way on it", arguments: backends)
+    func closeUnderWay(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            seams.scheduler.spawn("closer") {
+                await seams.clock.sleep(nanoseconds: 2_000_000)
+                server.close()
+            }
+            await seams.scheduler.all(2) { number in
+                let failure = await reason {
+                    if number == 0 {
+                        _ = try await server.receive(into: IOBuffer(count: 10), 0..<10)
+                    } else {
+                        // Nobody reads at the other end, so this cannot end by itself.
+                        try await server.send(IOBuffer(count: 64 << 20), 0..<(64 << 20))
+                    }
+                }
+                #expect(failure == .closed)
+            }
+            #expect(await reason { _ = try await server.receive(into: IOBuffer(count: 1), 0..<1) } == .closed)
+            server.close()
+            client.close()
+            listener.close()
+        }
+    }
+
+    @Test("Closing a listener ends a waiting accept", arguments: backends)
+    func closeListener(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let listener = try await seams.network.listen(Self.loopback)
+            seams.scheduler.spawn("closer") {
+                await seams.clock.sleep(nanoseconds: 1_000_000)
+                listener.close()
+            }
+            #expect(await reason { _ = try await listener.accept() } == .closed)
+            #expect(await reason { _ = try await listener.accept() } == .closed)
+        }
+    }
+
+    @Test("Sending to a peer that is gone fails as closed", arguments: backends)
+    func gonePeer(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            client.close()
+            let failure = await reason {
+                for _ in 0..<1000 { try await server.send(IOBuffer(count: 1 << 16), 0..<(1 << 16)) }
+            }
+            #expect(failure == .closed)
+            server.close()
+            listener.close()
+        }
+    }
+
+    @Test("Fifty connections take turns", arguments: backends)
+    func fiftyConnections(_ backend: Platform.Choice) async throws {
+        let connections = 50
+        let turns = 200
+        let nanoseconds = try await onPlatform(backend) { seams in
+            let listener = try await seams.network.listen(Self.loopback)
+            seams.scheduler.spawn("server") {
+                for _ in 0..<connections {
+                    guard let server = try? await listener.accept() else { return }
+                    seams.scheduler.spawn("echo") {
+                        let buffer = IOBuffer(count: 4096)
+                        while let count = try? await server.receive(into: buffer, 0..<4096), count > 0 {
+                            try? await server.send(buffer, 0..<count)
+                        }
+                        server.close()
+                    }
+                }
+            }
+            let start = seams.clock.monotonicNanoseconds
+            await seams.scheduler.all(connections) { number in
+                let failure = await reason {
+                    let client = try await seams.network.connect(listener.address)
+                    let buffer = IOBuffer(count: 4096, repeating: UInt8(number))
+                    for _ in 0..<turns {
+                        try await client.send(buffer, 0..<256)
+                        var received = 0
+                        while received < 256 {
+                            received += try await client.receive(into: buffer, received..<256)
+                        }
+                        #expect(buffer.bytes[0] == UInt8(number) && buffer.bytes[255] == UInt8(number))
+                    }
+                    client.close()
+                }
+                #expect(failure == nil)
+            }
+            let end = seams.clock.monotonicNanoseconds
+            listener.close()
+            return end - start
+        }
+        print("\(backend.rawValue): \(nanoseconds / UInt64(2 * connections * turns)) ns a receive and a send")
+    }
+}
