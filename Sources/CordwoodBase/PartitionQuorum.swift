@@ -31,8 +31,8 @@ extension QuorumDecision: Equatable {
 /// A quorum function with a name. Two of the same name are taken for the same function.
 public struct CustomQuorum: Sendable {
     public let name: String
-    /// Gets the members, sorted, and those of them that acknowledged, sorted. More acknowledgements must never turn a yes
-    /// into a no.
+    /// Gets the members, sorted, and those of them that acknowledged, sorted. More acknowledgements must never turn a
+    /// yes into a no.
     public let isSatisfied: @Sendable (_ members: [ReplicaID], _ acknowledgers: [ReplicaID]) -> Bool
 
     public init(
@@ -45,8 +45,8 @@ public struct CustomQuorum: Sendable {
 
 /// Whose acknowledgements count for a partition, and how many are needed.
 ///
-/// The rule is a gate for visibility on top of Raft's commit: it can delay the watermark, never make an uncommitted entry
-/// visible, and never hold the log's floor.
+/// The rule is a gate for visibility on top of Raft's commit: it can delay the watermark, never make an uncommitted
+/// entry visible, and never hold the log's floor.
 public struct PartitionQuorumRule: Sendable, Equatable {
     /// Sorted, each once. With none every entry is satisfied at once.
     public let members: [ReplicaID]

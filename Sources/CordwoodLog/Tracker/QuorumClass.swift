@@ -15,7 +15,8 @@ struct QuorumClass {
     /// Positions of the members in the tracker's table of replicas.
     var memberBits: UInt64
     var partitionCount = 0
-    /// Raft index up to which the rule is satisfied; never beyond what the cursors say, never falling but by truncation.
+    /// Raft index up to which the rule is satisfied; never beyond what the cursors say, never falling but by
+    /// truncation.
     var frontier: UInt64 = 0
     /// Raft index up to which the frontier has been carried into the partitions' confirmed indexes.
     var walked: UInt64 = 0

@@ -56,8 +56,8 @@ extension SegmentedAckTracker {
         return bits
     }
 
-    /// The acknowledgers of an entry change only at a cursor, so the frontier lies at one: the farthest up to which every
-    /// stretch is satisfied.
+    /// The acknowledgers of an entry change only at a cursor, so the frontier lies at one: the farthest up to which
+    /// every stretch is satisfied.
     private func advanceFrontier(_ number: Int) {
         let rule = classes[number].rule
         let mask = classes[number].memberBits

@@ -1,13 +1,13 @@
 public import CordwoodBase
 
-/// The one quorum counter: turns the positions of replicas into what each partition has confirmed, and what each partition
-/// has applied and persisted into the index that the segmented log must keep.
+/// The one quorum counter: turns the positions of replicas into what each partition has confirmed, and what each
+/// partition has applied and persisted into the index that the segmented log must keep.
 ///
-/// Entries are held once, in a ring in Raft order. A replica is one cursor over it: everything at or before the cursor is
-/// acknowledged. Members are a bit set over the cursors; partitions with the same rule share one frontier. Nothing here
-/// costs more because there are more partitions, and a majority rule costs nothing beyond Raft's own commit. Three
-/// positions walk the ring, each passing every entry once: what is durable, what is committed, and the first entry that is
-/// still needed, which is the incremental minimum behind the floor.
+/// Entries are held once, in a ring in Raft order. A replica is one cursor over it: everything at or before the
+/// cursor is acknowledged. Members are a bit set over the cursors; partitions with the same rule share one frontier.
+/// Nothing here costs more because there are more partitions, and a majority rule costs nothing beyond Raft's own
+/// commit. Three positions walk the ring, each passing every entry once: what is durable, what is committed, and the
+/// first entry that is still needed, which is the incremental minimum behind the floor.
 ///
 /// The tracker holds nothing that is stored: after a restart it is rebuilt from the logs.
 public final class SegmentedAckTracker {
@@ -39,8 +39,8 @@ public final class SegmentedAckTracker {
         var raftIndex: UInt64
     }
 
-    /// Called with a partition whose confirmed index has moved though Raft's commit did not move it there: rules other than
-    /// a majority.
+    /// Called with a partition whose confirmed index has moved though Raft's commit did not move it there: rules
+    /// other than a majority.
     public var onConfirmed: ((PartitionID) -> Void)?
 
     var partitions: [Partition]
@@ -132,8 +132,8 @@ public final class SegmentedAckTracker {
         return PartitionProgress(state)
     }
 
-    /// Sets a partition's counters to what recovery found, before any of its entries is tracked. All of it is committed.
-    /// Where the rule is not a majority it is confirmed once the replicas have said how far they are.
+    /// Sets a partition's counters to what recovery found, before any of its entries is tracked. All of it is
+    /// committed. Where the rule is not a majority it is confirmed once the replicas have said how far they are.
     public func restore(_ partition: PartitionID, _ progress: PartitionProgress, lastRaftIndex: RaftIndex)
         throws(AckError)
     {
@@ -166,8 +166,8 @@ public final class SegmentedAckTracker {
         PartitionLogIndex(try state(partition).committed)
     }
 
-    /// What admission asks about a partition: last index appended, last applied, Raft index of the last appended; `nil` when
-    /// it is not registered.
+    /// What admission asks about a partition: last index appended, last applied, Raft index of the last appended;
+    /// `nil` when it is not registered.
     public func admissionState(of partition: PartitionID) -> (appended: UInt64, applied: UInt64, lastRaftIndex: UInt64)?
     {
         guard partition.rawValue < UInt64(partitions.count) else { return nil }
@@ -200,8 +200,8 @@ public final class SegmentedAckTracker {
 
     // MARK: Entries
 
-    /// Tracks an entry of a partition. Of an entry that is known already only a higher Raft index changes something: the
-    /// partition's entries from there on were truncated, and are forgotten with their acknowledgements.
+    /// Tracks an entry of a partition. Of an entry that is known already only a higher Raft index changes something:
+    /// the partition's entries from there on were truncated, and are forgotten with their acknowledgements.
     public func recordAppend(
         _ partition: PartitionID, _ index: PartitionLogIndex, _ raft: RaftIndex, _ term: Term, byteCount: Int = 0
     ) throws(AckError) {
@@ -332,8 +332,8 @@ public final class SegmentedAckTracker {
         for at in classes.indices where !classes[at].followsCommit && classes[at].partitionCount > 0 { walk(at) }
     }
 
-    /// Forgets every entry behind a Raft index and pulls durable index and cursors back to it. Tells partition and payload
-    /// bytes of each that is dropped.
+    /// Forgets every entry behind a Raft index and pulls durable index and cursors back to it. Tells partition and
+    /// payload bytes of each that is dropped.
     public func truncate(after raft: RaftIndex, dropped: (PartitionID, Int) -> Void = { _, _ in }) {
         let keep = raft.rawValue
         invariant(keep >= commit, "truncation to \(keep) below commit \(commit)")

@@ -1,4 +1,5 @@
 public import CordwoodBase
+internal import CordwoodIO
 internal import CordwoodLog
 
 /// How a barrier ended.

@@ -5,9 +5,9 @@ internal import CordwoodLog
 extension PartitionDispatcher {
     /// The lowest Raft index that the segmented log must keep for the partitions, at most commit + 1.
     ///
-    /// A partition whose machine stands still may hold back `maxPinnedBytes`; beyond that it is pinned: nothing more is
-    /// admitted to it, and the floor passes those of its entries that it has persisted, which it will apply from its own
-    /// log. What is not persisted or not committed is never passed.
+    /// A partition whose machine stands still may hold back `maxPinnedBytes`; beyond that it is pinned: nothing more
+    /// is admitted to it, and the floor passes those of its entries that it has persisted, which it will apply from
+    /// its own log. What is not persisted or not committed is never passed.
     public var floor: RaftIndex {
         var floor = tracker.floor
         while logBytes.count(from: floor.rawValue) > configuration.maxPinnedBytes, let holder = tracker.floorHolder,

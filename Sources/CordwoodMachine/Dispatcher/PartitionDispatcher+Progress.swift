@@ -3,8 +3,8 @@ internal import CordwoodLog
 
 /// The events that move a partition's counters, each its own.
 extension PartitionDispatcher {
-    /// An entry has entered this node's log at its end: proposed here and accepted by the core, or received. Checks that
-    /// each slice is its partition's next one, before anything is written.
+    /// An entry has entered this node's log at its end: proposed here and accepted by the core, or received. Checks
+    /// that each slice is its partition's next one, before anything is written.
     public func recordAppended(_ entry: Entry, nowNanoseconds: UInt64) throws(DispatchError) {
         try recordAppended(entry.index, entry.term, entry.slices, nowNanoseconds: nowNanoseconds)
     }
@@ -177,8 +177,8 @@ extension PartitionDispatcher {
 
     // MARK: Reading the counters
 
-    /// W: the number of events produced by entries that are both confirmed and applied here. An event is visible exactly
-    /// when its sequence is below it.
+    /// W: the number of events produced by entries that are both confirmed and applied here. An event is visible
+    /// exactly when its sequence is below it.
     public func watermark(of partition: PartitionID) -> UInt64 {
         partition.rawValue < UInt64(partitions.count) ? partitions[Int(partition.rawValue)].visibleCount : 0
     }

@@ -235,8 +235,8 @@ public enum DispatchError: Error, Hashable, Sendable {
     case appliedBeyondCommit(PartitionID, applied: PartitionLogIndex, committed: PartitionLogIndex)
 }
 
-/// Disk space that admitted entries will take: each byte once in the segmented log and once in its partition log, until it
-/// is persisted.
+/// Disk space that admitted entries will take: each byte once in the segmented log and once in its partition log,
+/// until it is persisted.
 struct SpaceBudget {
     /// Room for an entry's framing and padding in one log.
     static let framingBytes: UInt64 = 256
