@@ -117,7 +117,7 @@ SYNONYMS = [
 
 # Words that mark unfinished work. Written with brackets so that this file does not trip over itself.
 UNFINISHED = (
-    r"T[O]DO|FIX[M]E|X[X]X|\bH[A]CK\b|place[h]older|\bst[u]bs?\b|not (?:yet )?imple[m]ented|unimple[m]ented"
+    r"T[O]DO|FIX[M]E|\bX[X]X\b|\bH[A]CK\b|place[h]older|\bst[u]bs?\b|not (?:yet )?imple[m]ented|unimple[m]ented"
     r"|for n[o]w\b"
 )
 
