@@ -6,8 +6,8 @@ enum Checkout {
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
     /// A program of the package, beside the running test bundle.
-    static func program(_ name: String) -> URL {
-        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: name)
+    static func program(_ name: String) -> String {
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: name).path
     }
 }
 
@@ -37,7 +37,7 @@ struct Command {
     init(_ words: [String], in folder: URL = Checkout.root, seconds: Int = 30) throws {
         let scratch = try TemporaryFolder()
         let outputFile = scratch.url.appending(path: "output")
-        FileManager.default.createFile(atPath: outputFile.path, contents: nil)
+        try Data().write(to: outputFile)
         let handle = try FileHandle(forWritingTo: outputFile)
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")

@@ -14,7 +14,7 @@ struct Tidy {
     init(_ root: URL, rules: [String] = []) throws {
         let output = try TemporaryFolder()
         let outputFile = output.url.appending(path: "output")
-        FileManager.default.createFile(atPath: outputFile.path, contents: nil)
+        try Data().write(to: outputFile)
         let handle = try FileHandle(forWritingTo: outputFile)
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
