@@ -1,0 +1,49 @@
+internal import CordwoodIO
+internal import CordwoodOptions
+internal import CordwoodPlatform
+
+/// One sub-command: its name on the command line and what it does. Each lives in a file of its own and stands in `all`.
+struct BenchCommand: Sendable {
+    var verb: OptionTable.Verb
+    var run: @Sendable (BenchRun) throws -> Void
+
+    init(_ name: String, _ summary: String, run: @escaping @Sendable (BenchRun) throws -> Void) {
+        verb = OptionTable.Verb(name, summary)
+        self.run = run
+    }
+
+    static let all: [BenchCommand] = [.device, .loop]
+}
+
+/// One call of a sub-command.
+struct BenchRun: Sendable {
+    var command: BenchCommand
+    var operands: [String]
+    var values: OptionValues
+
+    var timeNanoseconds: UInt64 { values[BenchOptions.time] }
+    var directory: String { values[BenchOptions.directory] }
+
+    /// A report in the form that was asked for.
+    func report() -> Report { Report(bench: command.verb.name, isJSON: values[BenchOptions.json]) }
+
+    /// The backends to measure: the one that was asked for, or both.
+    var backends: [Platform.Choice] {
+        switch values[BenchOptions.io] {
+        case .both: [.uring, .posix]
+        case .uring: [.uring]
+        case .posix: [.posix]
+        }
+    }
+
+    /// Runs `body` on a platform of each backend in turn.
+    func onEachBackend(
+        _ body: @escaping @Sendable (_ io: String, Seams, Platform) async throws -> Void
+    ) throws {
+        for backend in backends {
+            let platform = try Platform.start(io: backend)
+            defer { platform.shutdown() }
+            try platform.runToEnd { try await body(backend.rawValue, $0, platform) }
+        }
+    }
+}
