@@ -21,7 +21,7 @@ package final class EventLoop: @unchecked Sendable {
     private(set) lazy var actorExecutor = LoopActorExecutor(self)
 
     private var thread = pthread_t()
-    private var backend: any Backend
+    private var backend: any IOBackend
     private var jobs = Queue<ReadyJob>()
     private var endOfTurnCalls: [() -> Void] = []
     private var timers = TimerQueue()
@@ -33,7 +33,7 @@ package final class EventLoop: @unchecked Sendable {
     var shortWrites: UInt64 = 0
 
     /// Makes a loop that will run on the calling thread.
-    init(inbox: Inbox, blocking: BlockingCalls, workers: WorkerExecutor, backend: any Backend) {
+    init(inbox: Inbox, blocking: BlockingCalls, workers: WorkerExecutor, backend: any IOBackend) {
         self.inbox = inbox
         self.blocking = blocking
         self.workers = workers
@@ -115,7 +115,7 @@ package final class EventLoop: @unchecked Sendable {
     }
 
     private func makeEndOfTurnCalls() {
-        guard !endOfTurnCalls.isEmpty, jobs.isEmpty else { return }
+        guard !endOfTurnCalls.isEmpty else { return }
         let calls = endOfTurnCalls
         endOfTurnCalls = []
         for call in calls { call() }
@@ -134,10 +134,10 @@ package final class EventLoop: @unchecked Sendable {
     // MARK: For those who run on the loop
 
     /// Starts an operation and returns what the kernel said: what the system call would return, or a negative error
-    /// number. Never more than once a slot: EINTR and the like are the caller's to repeat. `started` hears the name
-    /// under which the operation can be cancelled.
+    /// number, EINTR and EAGAIN among them. `started` hears the name under which the operation can be cancelled.
     func perform(_ operation: Operation, started: (OperationToken) -> Void = { _ in }) async -> Int32 {
-        await withUnsafeContinuation { continuation in
+        invariant(isCurrent, "\(operation) started from another thread")
+        return await withUnsafeContinuation { continuation in
             let token = operations.insert(continuation, waitingDescriptor: operation.waitingDescriptor)
             started(token)
             if isStopping {

@@ -1,7 +1,8 @@
 internal import CLinux
-internal import CUring
+internal import CordwoodBase
 public import CordwoodIO
 internal import Glibc
+internal import Synchronization
 
 /// The world as it is: an event loop on a thread of its own, with files, sockets, time and randomness of the machine
 /// behind the five seams.
@@ -45,6 +46,7 @@ public final class Platform: Sendable {
 
     package let loop: EventLoop
     private let thread: PlatformThread
+    private let isShutDown = Atomic(false)
     private let confinedSeams: Confined<Seams>
 
     private init(_ started: Started, _ thread: PlatformThread) {
@@ -57,16 +59,23 @@ public final class Platform: Sendable {
 
     /// Starts a loop. Fails when io_uring is asked for and refused, or the system has no thread or descriptor left.
     public static func start(io choice: Choice = .auto) throws(IOError) -> Platform {
-        try start(io: choice, uringRefusal: nil)
+        try start(io: choice, faults: Faults())
     }
 
-    /// As `start(io:)`; with `uringRefusal`, io_uring fails to be made with that error number.
-    static func start(io choice: Choice, uringRefusal: Int32?) throws(IOError) -> Platform {
+    /// What tests put between the platform and the kernel.
+    struct Faults: Sendable {
+        /// io_uring fails to be made with this error number.
+        var uringRefusal: Int32?
+        /// Stands before the backend and may change what goes in and comes out.
+        var intercept: @Sendable (any IOBackend) -> any IOBackend = { $0 }
+    }
+
+    static func start(io choice: Choice, faults: Faults) throws(IOError) -> Platform {
         let handOver = Monitor<Result<Started, IOError>?>(nil)
         let thread = try PlatformThread(name: "cw-loop") {
             let result: Result<Started, IOError>
             do throws(IOError) {
-                result = .success(try Started(choice, uringRefusal: uringRefusal))
+                result = .success(try Started(choice, faults))
             } catch {
                 result = .failure(error)
             }
@@ -112,8 +121,11 @@ public final class Platform: Sendable {
     public var counters: Counters { loop.counters }
 
     /// Ends the loop: what waits on sockets is cancelled, what has begun on a disk completes, threads end. What still
-    /// waits for anything else is never resumed, so the program's body comes to its end first. Not from the loop.
+    /// waits for anything else is never resumed, so the program's body comes to its end first. Not from the loop; a
+    /// second call does nothing.
     public func shutdown() {
+        invariant(!loop.isCurrent, "the loop cannot wait for its own end")
+        guard !isShutDown.exchange(true, ordering: .acquiringAndReleasing) else { return }
         loop.submit { [loop] in loop.stop() }
         thread.join()
         loop.workers.stop()
@@ -131,12 +143,12 @@ private struct Started: Sendable {
     let seams: Confined<Seams>
     let description: String
 
-    init(_ choice: Platform.Choice, uringRefusal: Int32?) throws(IOError) {
+    init(_ choice: Platform.Choice, _ faults: Platform.Faults) throws(IOError) {
         let inbox = try Inbox()
         let blocking = BlockingCalls(threadCount: 4, inbox: inbox)
         let workers = WorkerExecutor(threadCount: max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
-        let (backend, description) = try Started.backend(choice, inbox, blocking, uringRefusal)
-        let loop = EventLoop(inbox: inbox, blocking: blocking, workers: workers, backend: backend)
+        let (backend, description) = try Started.backend(choice, inbox, blocking, faults)
+        let loop = EventLoop(inbox: inbox, blocking: blocking, workers: workers, backend: faults.intercept(backend))
         let clock = LoopClock(loop)
         self.loop = loop
         self.description = description
@@ -147,12 +159,12 @@ private struct Started: Sendable {
     }
 
     private static func backend(
-        _ choice: Platform.Choice, _ inbox: Inbox, _ blocking: BlockingCalls, _ uringRefusal: Int32?
-    ) throws(IOError) -> (any Backend, String) {
+        _ choice: Platform.Choice, _ inbox: Inbox, _ blocking: BlockingCalls, _ faults: Platform.Faults
+    ) throws(IOError) -> (any IOBackend, String) {
         var reason = ""
         if choice != .posix {
             do throws(UringBackend.SetUpFailure) {
-                if let uringRefusal { throw UringBackend.SetUpFailure(errorNumber: uringRefusal) }
+                if let uringRefusal = faults.uringRefusal { throw UringBackend.SetUpFailure(errorNumber: uringRefusal) }
                 return (
                     try UringBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking), "I/O through io_uring"
                 )

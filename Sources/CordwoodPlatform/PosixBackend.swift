@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Operations through plain system calls: files on a few threads, sockets by readiness (epoll, edge-triggered). An
 /// operation on a socket is tried at once and, when it would block, again whenever the socket has become ready.
-final class PosixBackend: Backend {
+final class PosixBackend: IOBackend {
     /// An operation that waits until its socket is ready.
     private struct Waiting {
         var operation: Operation

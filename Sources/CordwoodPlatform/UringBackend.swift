@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Operations through io_uring: prepared as they are started, submitted together at the end of a turn with the one
 /// system call that also waits.
-final class UringBackend: Backend {
+final class UringBackend: IOBackend {
     /// User data that no operation has: completions of it are dropped.
     private static let ignored: UInt64 = 0
     /// User data of the read that waits for the inbox's wake-up.

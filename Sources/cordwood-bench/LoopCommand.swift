@@ -3,7 +3,8 @@ internal import CordwoodPlatform
 
 extension BenchCommand {
     /// What the loop itself costs: an awaited operation that does nothing, a task, and turns of many connections.
-    static let loop = BenchCommand("loop", "the cost of awaits, tasks and connections' turns on the event loop") { run in
+    static let loop = BenchCommand("loop", "the cost of awaits, tasks and connections' turns on the event loop") {
+        run in
         nonisolated(unsafe) let report = run.report()
         try run.onEachBackend { io, seams, platform in
             func add(_ what: String, _ figures: (count: UInt64, nanoseconds: UInt64)) {

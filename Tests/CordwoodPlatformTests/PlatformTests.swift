@@ -16,14 +16,14 @@ struct PlatformTests {
 
     @Test("Where io_uring fails, auto goes on with system calls and says why", arguments: [EPERM, ENOSYS, EOPNOTSUPP])
     func fallback(_ errorNumber: Int32) async throws {
-        let platform = try Platform.start(io: .auto, uringRefusal: errorNumber)
+        let platform = try Platform.start(io: .auto, faults: Platform.Faults(uringRefusal: errorNumber))
         #expect(platform.backend == .posix)
         #expect(platform.backendDescription.contains("io_uring is"))
         let value = try await platform.run { _ in 1 }
         #expect(value == 1)
         platform.shutdown()
         let failure = #expect(throws: IOError.self) {
-            try Platform.start(io: .uring, uringRefusal: errorNumber)
+            try Platform.start(io: .uring, faults: Platform.Faults(uringRefusal: errorNumber))
         }
         #expect(failure?.reason == .unsupported && failure?.errorNumber == errorNumber)
     }
@@ -82,6 +82,35 @@ struct PlatformTests {
                 #expect(try await platform.run { _ in number } == number)
             }
             for platform in platforms { platform.shutdown() }
+        }
+    }
+
+    @Test("Signals come as values, in order of arrival", arguments: backends)
+    func signals(_ backend: Platform.Choice) throws {
+        let taken = Monitor<[Int32]?>(nil)
+        // Blocked on a thread of its own, from which the loop's thread inherits: the other tests' threads are not
+        // concerned, since the loop signals itself.
+        let thread = try PlatformThread(name: "program") {
+            let end = try? Self.signalsOfAProgram(backend)
+            taken.change { $0 = end ?? [] }
+        }
+        thread.join()
+        #expect(taken.wait { $0 } == [SIGUSR1, SIGUSR2])
+    }
+
+    private static func signalsOfAProgram(_ backend: Platform.Choice) throws -> [Int32] {
+        try Signals.block([SIGUSR1, SIGUSR2])
+        let platform = try Platform.start(io: backend)
+        defer { platform.shutdown() }
+        return try platform.runToEnd { seams in
+            let signals = try platform.signals([SIGUSR1, SIGUSR2])
+            seams.scheduler.spawn("sender") {
+                await seams.clock.sleep(nanoseconds: 1_000_000)
+                raise(SIGUSR1)
+                await seams.clock.sleep(nanoseconds: 1_000_000)
+                raise(SIGUSR2)
+            }
+            return [try await signals.next(), try await signals.next()]
         }
     }
 }

@@ -2,7 +2,7 @@
 ///
 /// Belongs to the loop's thread. An operation that was started completes exactly once, in a later `turn`, or through the
 /// inbox.
-protocol Backend: AnyObject {
+protocol IOBackend: AnyObject {
     var kind: Platform.Backend { get }
 
     /// Sockets are made non-blocking for a backend that asks readiness, and blocking for one whose kernel side waits.
