@@ -1,4 +1,4 @@
-public import CordwoodBase
+internal import CordwoodBase
 
 /// What a record is. Raw values are those of the stored format; 0 is invalid, so that zeros are never a record.
 public enum RecordKind: UInt16, Sendable, Hashable, CaseIterable {
