@@ -72,6 +72,10 @@ public struct DiskImage: Sendable {
     var directories: Directories = [DiskImage.root: [:]]
     var durableDirectories: Directories = [DiskImage.root: [:]]
     var names: [PendingName] = []
+
+    /// Rises with every change, so two moments of one disk with the same number are the same.
+    public private(set) var revision: UInt64 = 0
+
     private var nextNode: UInt64 = 2
     private var nextSequence: UInt64 = 1
 
@@ -128,6 +132,7 @@ public struct DiskImage: Sendable {
     }
 
     mutating func change(_ change: NameChange) {
+        revision += 1
         DiskImage.apply(change, to: &directories)
         names.append(PendingName(sequence: drawSequence(), change: change))
     }
@@ -144,6 +149,7 @@ public struct DiskImage: Sendable {
 
     /// Makes the changes of one directory durable that were made before `limit`.
     mutating func syncDirectory(_ directory: UInt64, before limit: UInt64) {
+        revision += 1
         let covered: (PendingName) -> Bool = {
             $0.sequence < limit && $0.change.places.contains { $0.directory == directory }
         }
@@ -178,6 +184,7 @@ public struct DiskImage: Sendable {
 
     private mutating func update(_ node: UInt64, _ body: (inout FileState) -> Void) {
         guard files[node] != nil else { brokenInvariant("no file with node \(node)") }
+        revision += 1
         body(&files[node, default: FileState()])
     }
 

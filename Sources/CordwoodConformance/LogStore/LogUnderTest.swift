@@ -11,7 +11,6 @@ public final class LogUnderTest {
     public private(set) var store: any RaftLogStore
 
     private(set) var model = LogContents()
-    private var partitionCount: UInt64 = 4
 
     public init(_ factory: any LogStoreFactory, interruption: Interruption = .none) async throws {
         self.factory = factory
@@ -21,47 +20,11 @@ public final class LogUnderTest {
 
     // MARK: Entries
 
-    /// Entries that may follow the model when it ends before `first`: each with its own payload, and most of them with a
-    /// slice for one partition or two.
+    /// Entries that may follow the model, or the model cut before `first`.
     public func makeEntries(
         _ count: Int, term: Term, from first: RaftIndex? = nil, payloadBytes: Int = 100, withSlices: Bool = true
     ) -> [Entry] {
-        var log = model
-        if let first { log.apply(.truncate(after: first.previous)) }
-        var made: [Entry] = []
-        for _ in 0..<count {
-            let index = log.nextIndex
-            let payload = samplePayload(index, term, bytes: payloadBytes)
-            var slices: [EntrySlice] = []
-            if withSlices, log.knowsAllPartitions {
-                let first = index.rawValue % partitionCount
-                let partitions = index.rawValue % 5 == 0 ? [first, first + partitionCount] : [first]
-                let share = UInt32(payload.count / partitions.count)
-                for (position, number) in partitions.enumerated() where index.rawValue % 7 != 0 {
-                    let partition = PartitionID(number)
-                    slices.append(
-                        EntrySlice(
-                            partition: partition, partitionIndex: log.nextPartitionIndex(partition),
-                            previousRaftIndex: log.partitionEnds[partition]?.raftIndex ?? 0,
-                            offset: share * UInt32(position), length: share))
-                }
-            }
-            let entry = Entry(
-                index: index, term: term, type: slices.count > 1 ? .multiPartition : .application,
-                timestampMicroseconds: Int64(1_000_000 + index.rawValue), slices: EntrySlices(slices),
-                payload: payload)
-            made.append(entry)
-            log.apply(.append([entry]))
-        }
-        return made
-    }
-
-    private func samplePayload(_ index: RaftIndex, _ term: Term, bytes: Int) -> [UInt8] {
-        var payload = [UInt8]("entry \(index) of term \(term) ".utf8)
-        while payload.count < bytes {
-            payload.append(UInt8(truncatingIfNeeded: payload.count &* 31 + payload.count >> 3))
-        }
-        return Array(payload.prefix(bytes))
+        model.sampleEntries(count, term: term, from: first, payloadBytes: payloadBytes, withSlices: withSlices)
     }
 
     // MARK: Verbs
