@@ -31,8 +31,8 @@ struct CommandLineArguments {
             let name = String(parts[0])
             var value = parts.count == 2 ? String(parts[1]) : nil
             if let asked = CommandLineArguments.standardSwitch(name, table) {
-                if asked.placeholder == nil, value != nil { throw OptionError(.usage, "\(name) takes no value") }
-                if asked.placeholder != nil, value == nil { value = try next(name, arguments, &cursor) }
+                if asked.valueName == nil, value != nil { throw OptionError(.usage, "\(name) takes no value") }
+                if asked.valueName != nil, value == nil { value = try next(name, arguments, &cursor) }
                 guard switches.updateValue(value ?? "", forKey: asked) == nil else { throw repeated(name) }
                 continue
             }

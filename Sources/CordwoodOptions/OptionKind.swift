@@ -46,8 +46,8 @@ public enum OptionKind: Hashable, Sendable {
         }
     }
 
-    /// The stand-in for a value in help texts.
-    var placeholder: String {
+    /// What help texts call a value of this kind.
+    var valueName: String {
         switch self {
         case .boolean: "yes|no"
         case .integer: "N"

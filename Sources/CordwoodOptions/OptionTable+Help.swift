@@ -12,19 +12,19 @@ extension OptionTable {
         text += "\noptions:\n"
         for option in options {
             let flags = [option.aliasFlag, option.flag].compactMap { $0 }.joined(separator: ", ")
-            text += "  \(flags) \(option.kind.placeholder)\n"
+            text += "  \(flags) \(option.kind.valueName)\n"
             text += "      \(option.summary); \(option.kind.range); \(defaultClause(option))\n"
         }
         text += "\n"
         for asked in switches {
-            let row = [asked.rawValue, asked.placeholder].compactMap { $0 }.joined(separator: " ")
+            let row = [asked.rawValue, asked.valueName].compactMap { $0 }.joined(separator: " ")
             text += "  \(row)\n      \(asked.summary)\n"
         }
         if let environmentPrefix {
             text +=
-                "\nEvery option can also be set in the environment (\(environmentPrefix) and its name in capitals, with _ for\n"
-                + "dots and dashes) or in a file (--config, or \(configurationVariable) in the environment). A flag wins over the\n"
-                + "environment, the environment over the file. Sizes: 64MiB. Durations: 150ms.\n"
+                "\nEvery option can also be set in the environment (\(environmentPrefix) and its name in capitals,\n"
+                + "with _ for dots and dashes) or in a file (--config, or \(configurationVariable) in the environment).\n"
+                + "A flag wins over the environment, the environment over the file. Sizes: 64MiB. Durations: 150ms.\n"
         }
         return text
     }
@@ -58,8 +58,8 @@ extension OptionTable {
             let flags = [option.flag, option.aliasFlag].compactMap { $0 }.map { "`\($0)`" }.joined(separator: ", ")
             let reloadable = option.isReloadable ? " (can be changed while running)" : ""
             let accepts = option.kind.range
-            text +=
-                "| `\(option.name)` | \(flags) | \(option.defaultText) | \(accepts) | \(option.summary)\(reloadable) |\n"
+            let cells = ["`\(option.name)`", flags, option.defaultText, "\(accepts)", option.summary + reloadable]
+            text += "| " + cells.joined(separator: " | ") + " |\n"
         }
         return text
     }

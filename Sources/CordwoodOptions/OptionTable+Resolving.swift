@@ -42,7 +42,7 @@ extension OptionTable {
         }
         let values = OptionValues(settings)
         for option in options where option.isRequired && values.setting(option.name)?.value == nil {
-            throw OptionError(.usage, "\(option.name) is required: \(option.preferredFlag) \(option.kind.placeholder)")
+            throw OptionError(.usage, "\(option.name) is required: \(option.preferredFlag) \(option.kind.valueName)")
         }
         for rule in rules {
             if let violation = rule.violation(values) { throw OptionError(.configuration, violation) }

@@ -83,7 +83,7 @@ enum StandardSwitch: String, CaseIterable {
     /// False for those that only programs with a configuration have.
     var isUniversal: Bool { self == .help || self == .version || self == .generate }
 
-    var placeholder: String? {
+    var valueName: String? {
         switch self {
         case .generate: GeneratedText.allCases.map(\.rawValue).joined(separator: "|")
         case .config: "FILE"

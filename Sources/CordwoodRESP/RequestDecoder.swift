@@ -1,9 +1,9 @@
 /// Finds requests in the bytes of a connection, without copying them.
 ///
-/// The decoder is handed everything received from the current request's first byte on, again and again until the request
-/// is whole; it remembers how far it has looked, so a request that trickles in is scanned once. Arguments are ranges from
-/// the request's start. What the bytes announce is checked against the limits before anything is kept for it, and nothing
-/// that the bytes say can trap.
+/// The decoder is handed everything received from the current request's first byte on, again and again until the
+/// request is whole; it remembers how far it has looked, so a request that trickles in is scanned once. Arguments are
+/// ranges from the request's start. What the bytes announce is checked against the limits before anything is kept for
+/// it, and nothing that the bytes say can trap.
 ///
 /// A request is an array whose elements are read as text, or a line of words ("inline"). Quotes of a line are resolved
 /// in place, which is why the input is writable: the resolved text is never longer than the quoted one.
@@ -37,7 +37,8 @@ public struct RequestDecoder {
 
     public init(limits: RequestLimits) { self.limits = limits }
 
-    /// Looks for the request that starts with the first of `bytes`. After an error every further call fails the same way.
+    /// Looks for the request that starts with the first of `bytes`. After an error every further call fails the same
+    /// way.
     public mutating func decode(_ bytes: UnsafeMutableRawBufferPointer) -> Step {
         if let failure { return .failed(failure) }
         do {
@@ -136,8 +137,8 @@ public struct RequestDecoder {
         return ArgumentRange(offset: start, count: position - 2 - start)
     }
 
-    /// The decimal number that fills the line at `position`, which moves behind the line end. `nil` when the line is not
-    /// whole.
+    /// The decimal number that fills the line at `position`, which moves behind the line end. `nil` when the line is
+    /// not whole.
     @inline(__always)
     private mutating func length(
         _ bytes: UnsafeRawBufferPointer, _ reason: ProtocolError.Reason

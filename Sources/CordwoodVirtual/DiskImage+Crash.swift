@@ -2,9 +2,9 @@ import CordwoodIO
 
 /// What a power cut may leave.
 ///
-/// The pending part of an image falls into units that persist independently: each sector of each write, each change of a
-/// file's length, each change of a name. A crash state is a choice of a fate for every unit, within two laws: lengths of
-/// one file persist in their order, and a change of a name persists only after the earlier changes of that name.
+/// The pending part of an image falls into units that persist independently: each sector of each write, each change of
+/// a file's length, each change of a name. A crash state is a choice of a fate for every unit, within two laws: lengths
+/// of one file persist in their order, and a change of a name persists only after the earlier changes of that name.
 extension DiskImage {
     /// One thing that a crash keeps or loses.
     enum Unit: Sendable {

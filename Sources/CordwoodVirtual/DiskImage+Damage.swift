@@ -1,7 +1,7 @@
 import CordwoodBase
 
-/// Damage done to durable bytes: bit rot, zeroed sectors, cut files. It works on an image, as on a disk taken out of its
-/// machine, and bypasses every fault and every clock.
+/// Damage done to durable bytes: bit rot, zeroed sectors, cut files. It works on an image, as on a disk taken out of
+/// its machine, and bypasses every fault and every clock.
 extension DiskImage {
     /// Paths of all files, sorted.
     public var paths: [String] {

@@ -2,9 +2,9 @@ import CordwoodBase
 
 /// A disk as a value: what is durable, what the page cache shows, and what lies between the two.
 ///
-/// Writes, changes of a file's length and changes of directories take effect in the cache at once and stay pending until
-/// something makes them durable. A crash keeps any legal choice of what is pending (`DiskImage+Crash.swift`). Copies
-/// share their pages until one of them changes, so an image can be kept for every step of a run.
+/// Writes, changes of a file's length and changes of directories take effect in the cache at once and stay pending
+/// until something makes them durable. A crash keeps any legal choice of what is pending (`DiskImage+Crash.swift`).
+/// Copies share their pages until one of them changes, so an image can be kept for every step of a run.
 ///
 /// - Data become durable by sector: `sync` takes every write that had returned when the sync began, a durable write its
 ///   own range.

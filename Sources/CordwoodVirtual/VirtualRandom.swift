@@ -3,7 +3,8 @@ public import CordwoodIO
 
 /// A stream of numbers that is the same for the same seed and the same name.
 ///
-/// Each concern of a world draws from a stream of its own, so that one more draw in one place changes nothing elsewhere.
+/// Each concern of a world draws from a stream of its own, so that one more draw in one place changes nothing
+/// elsewhere.
 public final class VirtualRandom: RandomSource, RandomNumberGenerator {
     private var state: UInt64
 

@@ -7,8 +7,8 @@ public import CordwoodIO
 /// jumps to the next timer; when there is no timer either, the world is stuck and says what still waits. The same seed
 /// and the same calls give the same run, which `trace.hash` shows.
 ///
-/// A world is used by one thread at a time. After `crash()` it does nothing more; the image that it returns is mounted in
-/// a new world, which is how a machine starts again.
+/// A world is used by one thread at a time. After `crash()` it does nothing more; the image that it returns is mounted
+/// in a new world, which is how a machine starts again.
 public final class VirtualWorld {
     public let seed: UInt64
     public let trace: Trace
