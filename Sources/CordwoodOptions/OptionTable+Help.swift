@@ -23,8 +23,9 @@ extension OptionTable {
         if let environmentPrefix {
             text +=
                 "\nEvery option can also be set in the environment (\(environmentPrefix) and its name in capitals,\n"
-                + "with _ for dots and dashes) or in a file (--config, or \(configurationVariable) in the environment).\n"
-                + "A flag wins over the environment, the environment over the file. Sizes: 64MiB. Durations: 150ms.\n"
+                + "with _ for dots and dashes) or in a file (--config, or \(configurationVariable) in the\n"
+                + "environment). A flag wins over the environment, the environment over the file. Sizes: 64MiB.\n"
+                + "Durations: 150ms.\n"
         }
         return text
     }
