@@ -16,10 +16,14 @@ final class BlockingCalls: Sendable {
         }
     }
 
-    /// Runs `body` on a thread and comes back to the caller's loop with what it returned.
+    /// Runs `body` on a thread and comes back to the loop with what it returned. The continuation too is resumed on the
+    /// loop: resumed from elsewhere it might overtake its own suspension.
     func call<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withUnsafeContinuation { continuation in
-            threads.submit { continuation.resume(returning: body()) }
+            threads.submit { [inbox] in
+                let value = body()
+                inbox.post { continuation.resume(returning: value) }
+            }
         }
     }
 

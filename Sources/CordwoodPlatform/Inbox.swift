@@ -1,7 +1,6 @@
 internal import CLinux
 internal import CordwoodIO
 internal import Glibc
-internal import Synchronization
 
 /// What other threads hand to the loop: appended under a mutex, taken by the loop as a whole. Only a loop that sleeps is
 /// woken, so a busy one costs nobody a system call.
@@ -19,7 +18,7 @@ final class Inbox: Sendable {
         var sleeping = false
     }
 
-    private let state = Mutex(State())
+    private let state = Monitor(State())
 
     /// An eventfd that becomes readable when the loop is to wake up.
     let wakeDescriptor: Int32

