@@ -155,6 +155,53 @@ struct FaultyDiskTests {
         #expect(world.disk.faultsShown == 2)
     }
 
+    @Test("can lie about a write and about a sync")
+    func lies() throws {
+        let world = VirtualWorld(seed: 1)
+        world.disk.inject(DiskFault(.write, skip: 1, .lie))
+        world.disk.inject(DiskFault(.sync, .lie))
+        try world.run { seams in
+            let file = try await seams.files.open("/a", FileMode(.mustCreate, writable: true))
+            try await seams.files.syncDirectory("/")
+            try await file.write(filled(1, 512), 0..<512, at: 0, durable: true)
+            try await file.write(filled(2, 512), 0..<512, at: 0, durable: true)
+            try await file.write(filled(3, 512), 0..<512, at: 512, durable: false)
+            try await file.sync()
+        }
+        let firsts = Set(world.disk.image.crashStates().compactMap { $0.contents("/a")?.first })
+        #expect(firsts == [1])
+        let counts = Set(world.disk.image.crashStates().compactMap { $0.contents("/a")?.count })
+        #expect(counts == [512, 1024])
+    }
+
+    @Test("can put a write where it does not belong")
+    func misdirects() throws {
+        let world = VirtualWorld(seed: 1)
+        world.disk.inject(DiskFault(.write, skip: 1, .misdirect(to: 0)))
+        try world.run { seams in
+            let file = try await seams.files.open("/a", FileMode(.mustCreate, writable: true))
+            try await file.write(filled(1, 1024), 0..<1024, at: 0, durable: true)
+            try await file.write(filled(2, 512), 0..<512, at: 512, durable: true)
+        }
+        let bytes = try #require(world.disk.image.contents("/a"))
+        #expect(bytes[0] == 2 && bytes[512] == 1)
+    }
+
+    @Test("can take a write that never completes, which a crash may still show in part")
+    func hangs() throws {
+        let world = VirtualWorld(seed: 1)
+        world.disk.inject(DiskFault(.write, .hang))
+        let error = #expect(throws: VirtualWorldError.self) {
+            try world.run { seams in
+                let file = try await seams.files.open("/a", FileMode(.mustCreate, writable: true))
+                try await seams.files.syncDirectory("/")
+                try await file.write(filled(1, 512), 0..<512, at: 0, durable: true)
+            }
+        }
+        #expect(try #require(error).description.contains("write /a"))
+        #expect(Set(world.disk.image.crashStates().compactMap { $0.contents("/a")?.count }) == [0, 512])
+    }
+
     @Test("refuses to grow beyond its capacity and takes writes again when room is made")
     func fillsUp() throws {
         var options = FaultyDisk.Options()

@@ -90,7 +90,7 @@ public struct CrashExploration: Sendable {
 
     // MARK: The run
 
-    private func record(_ script: @escaping Script, _ report: inout Report) throws -> ([Moment], [LogContents]) {
+    private func record(_ script: @escaping Script, _ report: inout Report) throws -> ([Moment], [LogModel]) {
         let world = VirtualWorld(seed: seed, options: disk)
         var moments: [Moment] = []
         var log: RecordedLog?
@@ -122,7 +122,7 @@ public struct CrashExploration: Sendable {
     // MARK: What a crash left
 
     private func examine(
-        _ state: DiskImage, _ moment: Moment, _ history: [LogContents], withRecoveryCrashes: Bool,
+        _ state: DiskImage, _ moment: Moment, _ history: [LogModel], withRecoveryCrashes: Bool,
         _ report: inout Report
     ) throws {
         let world = VirtualWorld(seed: seed ^ 0x5eed, disk: state, options: disk)
@@ -178,7 +178,7 @@ public struct CrashExploration: Sendable {
 
     /// The number of operations after which the log was as it was found. An append or a replacement that had not been
     /// acknowledged may be there in part, its first entries without the others: it may have been several batches.
-    private func match(_ found: LogReading, _ history: [LogContents], _ range: ClosedRange<Int>) -> Int? {
+    private func match(_ found: LogReading, _ history: [LogModel], _ range: ClosedRange<Int>) -> Int? {
         for number in range where LogReading(history[number]) == found { return number }
         for number in range.dropFirst() {
             let whole = LogReading(history[number])

@@ -20,7 +20,7 @@ public final class InMemoryLogStore: RaftLogStore {
 
     /// What a crash leaves of a store.
     public struct Remains: Sendable {
-        var contents = LogContents()
+        var contents = LogModel()
         var epoch: StreamEpoch = 0
 
         /// Nothing: a store made from it is a fresh one.
@@ -44,8 +44,8 @@ public final class InMemoryLogStore: RaftLogStore {
     public var onProgress: ((LogProgress) -> Void)?
 
     private let completion: Completion
-    private var current: LogContents
-    private var durable: LogContents
+    private var current: LogModel
+    private var durable: LogModel
     private var durableEpoch: StreamEpoch
     private var epoch: StreamEpoch
     private var open: Batch

@@ -73,7 +73,7 @@ struct LogWorkload {
 
     init(seed: UInt64) { random = VirtualRandom(seed: seed, concern: "log workload") }
 
-    mutating func next(for log: LogContents, canCrash: Bool) -> WorkloadOperation {
+    mutating func next(for log: LogModel, canCrash: Bool) -> WorkloadOperation {
         if random.chance(1, in: 8) { term += 1 }
         let held = UInt64(log.entries.count)
         // A log that has grown is cut and purged more often, so that it stays small enough to be compared whole.
@@ -150,7 +150,7 @@ extension LogUnderTest {
     }
 }
 
-extension LogContents {
+extension LogModel {
     /// The positions of the model in words.
     var summary: String {
         "boundary \(boundary) next \(nextIndex) last \(lastEntry.map { "\($0)" } ?? "none") vote \(vote) "

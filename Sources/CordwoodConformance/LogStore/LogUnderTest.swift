@@ -10,7 +10,7 @@ public final class LogUnderTest {
     /// The store that is open. What is done to it directly, past the verbs, the model does not know.
     public private(set) var store: any RaftLogStore
 
-    private(set) var model = LogContents()
+    private(set) var model = LogModel()
 
     public init(_ factory: any LogStoreFactory, interruption: Interruption = .none) async throws {
         self.factory = factory
@@ -86,7 +86,7 @@ public final class LogUnderTest {
     }
 
     /// Installs what a store exported whose model is `source`, at the indexes which the entries have there.
-    func install(_ exported: [UInt8], _ range: Range<RaftIndex>, of source: LogContents) async throws {
+    func install(_ exported: [UInt8], _ range: Range<RaftIndex>, of source: LogModel) async throws {
         try await store.install(exported, at: range.lowerBound)
         if model.entries.isEmpty, range.lowerBound > model.nextIndex {
             model.apply(.begin(try source.boundary(at: range.lowerBound.previous)))
@@ -129,7 +129,7 @@ public final class LogUnderTest {
         try await store.close()
         try await factory.destroy()
         store = try await factory.open()
-        model = LogContents()
+        model = LogModel()
     }
 
     private func settle(_ ticket: LogTicket?) async throws {

@@ -9,7 +9,7 @@ public final class RecordedLog {
     public let store: any RaftLogStore
 
     /// The log before the first operation and after each one.
-    private(set) var history: [LogContents]
+    private(set) var history: [LogModel]
     /// How many operations have been acknowledged, each with all before it.
     private(set) var acknowledged = 0
 
@@ -17,10 +17,10 @@ public final class RecordedLog {
 
     public init(_ store: any RaftLogStore) {
         self.store = store
-        history = [LogContents()]
+        history = [LogModel()]
     }
 
-    var model: LogContents { history[history.count - 1] }
+    var model: LogModel { history[history.count - 1] }
 
     // MARK: Operations
 
@@ -97,7 +97,7 @@ public final class RecordedLog {
         unawaited = []
     }
 
-    private func begun(_ next: LogContents, _ ticket: LogTicket) {
+    private func begun(_ next: LogModel, _ ticket: LogTicket) {
         history.append(next)
         unawaited.append((history.count - 1, ticket))
     }
@@ -117,7 +117,7 @@ struct LogReading: Hashable {
         entries = try await store.entries(in: store.startIndex..<store.nextIndex, maxBytes: nil)
     }
 
-    init(_ contents: LogContents) {
+    init(_ contents: LogModel) {
         boundary = contents.boundary
         entries = contents.entries
         vote = contents.vote

@@ -1,6 +1,6 @@
 import CordwoodBase
 
-extension LogContents {
+extension LogModel {
     private static let samplePartitions: UInt64 = 4
 
     /// Entries that may follow the log, or the log cut before `first`: each with its own payload, most of them with a
@@ -13,7 +13,7 @@ extension LogContents {
         var made: [Entry] = []
         for _ in 0..<count {
             let index = log.nextIndex
-            let payload = LogContents.samplePayload(index, term, bytes: payloadBytes)
+            let payload = LogModel.samplePayload(index, term, bytes: payloadBytes)
             let slices = withSlices ? log.sampleSlices(for: index, payloadBytes: payload.count) : []
             let entry = Entry(
                 index: index, term: term, type: slices.count > 1 ? .multiPartition : .application,
@@ -28,8 +28,8 @@ extension LogContents {
     /// Every seventh entry has no slice, every fifth has two.
     private func sampleSlices(for index: RaftIndex, payloadBytes: Int) -> [EntrySlice] {
         guard knowsAllPartitions, index.rawValue % 7 != 0 else { return [] }
-        let first = index.rawValue % LogContents.samplePartitions
-        let partitions = index.rawValue % 5 == 0 ? [first, first + LogContents.samplePartitions] : [first]
+        let first = index.rawValue % LogModel.samplePartitions
+        let partitions = index.rawValue % 5 == 0 ? [first, first + LogModel.samplePartitions] : [first]
         let share = UInt32(payloadBytes / partitions.count)
         return partitions.enumerated().map { position, number in
             let partition = PartitionID(number)

@@ -6,7 +6,7 @@ import CordwoodRaft
 ///
 /// Entries are contiguous from `boundary.index + 1` on. Every change of a log is one `LogOperation`, and `apply` is the
 /// whole meaning of each; the checks that refuse an operation stand before it.
-struct LogContents: Hashable, Sendable {
+struct LogModel: Hashable, Sendable {
     /// Where a partition stands: its highest index in the log, and the Raft index of the entry that holds it.
     struct PartitionEnd: Hashable, Sendable {
         var index: PartitionLogIndex
