@@ -131,12 +131,11 @@ public struct CrashExploration: Sendable {
             world.disk.onCrashPoint = { recoveryMoments.append(($0.image, "\($0.side) \($0.operation)")) }
         }
         let found = try read(world)
-        guard let kept = match(found, history, moment.acknowledged...moment.begun) else {
-            throw ConformanceFailure(
-                "recovered \(found.summary), expected one of "
-                    + history[moment.acknowledged...moment.begun].map { LogReading($0).summary }.joined(
-                        separator: " | "))
+        var oracle = RecoveryOracle(history: history, acknowledged: moment.acknowledged, begun: moment.begun)
+        guard let kept = oracle.match(found) else {
+            throw ConformanceFailure("recovered \(found.summary), expected one of \(oracle.summary)")
         }
+        oracle.begun = kept
         if kept > moment.acknowledged { report.statesWithUnacknowledged += 1 }
         guard withRecoveryCrashes else { return }
 
@@ -145,7 +144,7 @@ public struct CrashExploration: Sendable {
                 limit: sampledRecoveryStates, sectorBytes: disk.sectorBytes, seed: seed &+ UInt64(number))
             for again in states.prefix(sampledRecoveryStates) {
                 let second = try read(VirtualWorld(seed: seed ^ 0x5eed2, disk: again, options: disk))
-                guard match(second, history, moment.acknowledged...kept) != nil else {
+                guard oracle.match(second) != nil else {
                     throw ConformanceFailure(
                         "recovery crashed, \(recovery.label): then recovered \(second.summary), before \(found.summary)"
                     )
@@ -174,22 +173,5 @@ public struct CrashExploration: Sendable {
             try expectEqual(store.durableIndex.next, store.nextIndex, "durable + 1 after opening")
             return try await LogReading(store)
         }
-    }
-
-    /// The number of operations after which the log was as it was found. An append or a replacement that had not been
-    /// acknowledged may be there in part, its first entries without the others: it may have been several batches.
-    private func match(_ found: LogReading, _ history: [LogModel], _ range: ClosedRange<Int>) -> Int? {
-        for number in range where LogReading(history[number]) == found { return number }
-        for number in range.dropFirst() {
-            let whole = LogReading(history[number])
-            let before = history[number - 1]
-            guard found.boundary == whole.boundary, found.vote == whole.vote, found.boundary == before.boundary,
-                found.vote == before.vote, found.entries.count < whole.entries.count,
-                Array(whole.entries.prefix(found.entries.count)) == found.entries
-            else { continue }
-            let common = zip(before.entries, whole.entries).prefix { $0 == $1 }.count
-            if found.entries.count >= common { return number }
-        }
-        return nil
     }
 }

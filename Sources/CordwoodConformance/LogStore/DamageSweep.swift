@@ -1,0 +1,183 @@
+import CordwoodBase
+public import CordwoodIO
+public import CordwoodRaft
+public import CordwoodVirtual
+
+/// Damages the files of a store in one place at a time and opens it.
+///
+/// Each outcome must be one of three: the log is as it was; only operations that were never acknowledged are gone; or the
+/// store refuses, with file, offsets and what is wrong there. A store that refuses may still serve the intact part, read
+/// only: what it serves must be true. Anything else is silent damage and fails the sweep.
+public struct DamageSweep: Sendable {
+    public enum Outcome: Hashable, Sendable, CustomStringConvertible {
+        case identical
+        case droppedUnacknowledged
+        case refused(DamageClass)
+
+        public var description: String {
+            switch self {
+            case .identical: "identical"
+            case .droppedUnacknowledged: "only unacknowledged data dropped"
+            case .refused(let kind): "refused as \(kind.rawValue)"
+            }
+        }
+    }
+
+    /// How many cases ended how.
+    public struct Report: Sendable, CustomStringConvertible {
+        public internal(set) var outcomes: [Outcome: Int] = [:]
+
+        public var cases: Int { outcomes.values.reduce(0, +) }
+
+        public var description: String {
+            outcomes.map { "\($0.value) \($0.key)" }.sorted().joined(separator: ", ")
+        }
+    }
+
+    /// One place that is damaged.
+    public struct Damaging: Sendable {
+        public var label: String
+        public var body: @Sendable (inout DiskImage) -> Void
+
+        public init(_ label: String, _ body: @escaping @Sendable (inout DiskImage) -> Void) {
+            self.label = label
+            self.body = body
+        }
+    }
+
+    /// Opens the store in a world; called again and again, each time in another one.
+    public typealias Opening = @Sendable (Seams) async throws -> any RaftLogStore
+
+    private let opening: Opening
+    private let damageFound: @Sendable (any RaftLogStore) -> Damage?
+
+    /// - Parameter damageFound: what a store found wrong that opened read only, when the store has a way to tell.
+    public init(
+        opening: @escaping Opening, damageFound: @escaping @Sendable (any RaftLogStore) -> Damage? = { _ in nil }
+    ) {
+        self.opening = opening
+        self.damageFound = damageFound
+    }
+
+    /// The disk after a script and a clean close, and what it must hold.
+    public struct Subject: Sendable {
+        public var image: DiskImage
+        let oracle: RecoveryOracle
+    }
+
+    /// Runs a script on a fresh store and closes it.
+    public func prepare(
+        seed: UInt64 = 1, _ script: @escaping @Sendable (RecordedLog) async throws -> Void
+    ) throws -> Subject {
+        let world = VirtualWorld(seed: seed)
+        let oracle = try world.run { [opening] seams in
+            let log = RecordedLog(try await opening(seams))
+            try await script(log)
+            try await log.store.close()
+            return RecoveryOracle(
+                history: log.history, acknowledged: log.acknowledged, begun: log.history.count - 1)
+        }
+        return Subject(image: world.disk.image.flushed(), oracle: oracle)
+    }
+
+    /// Damages the subject in each way in turn. Throws `ConformanceFailure` at the first damage that is silent.
+    public func run(_ subject: Subject, _ damagings: some Sequence<Damaging>) throws -> Report {
+        var report = Report()
+        for damaging in damagings {
+            var image = subject.image
+            damaging.body(&image)
+            do {
+                report.outcomes[try outcome(image, subject.oracle), default: 0] += 1
+            } catch {
+                throw ConformanceFailure("\(damaging.label): \(error)")
+            }
+        }
+        return report
+    }
+
+    private func outcome(_ image: DiskImage, _ oracle: RecoveryOracle) throws -> Outcome {
+        let world = VirtualWorld(seed: 9, disk: image)
+        return try world.run { [opening, damageFound] seams in
+            let store: any RaftLogStore
+            do { store = try await opening(seams) } catch LogError.corrupt(let damage) {
+                return try DamageSweep.refusal(damage)
+            }
+            if store.state.health == .readOnly {
+                guard let damage = damageFound(store) else {
+                    throw ConformanceFailure("the store is read only and does not say why")
+                }
+                try await DamageSweep.checkServed(store, oracle)
+                return try DamageSweep.refusal(damage)
+            }
+            let found = try await LogReading(store)
+            guard let kept = oracle.match(found) else {
+                throw ConformanceFailure("silent damage: found \(found.summary), expected \(oracle.summary)")
+            }
+            return kept == oracle.begun ? .identical : .droppedUnacknowledged
+        }
+    }
+
+    private static func refusal(_ damage: Damage) throws -> Outcome {
+        guard !damage.file.isEmpty, !damage.detail.isEmpty else {
+            throw ConformanceFailure("a refusal without file or reason: \(damage)")
+        }
+        return .refused(damage.kind)
+    }
+
+    /// What a store serves beside a refusal must be what was written, as far as it goes.
+    private static func checkServed(_ store: any RaftLogStore, _ oracle: RecoveryOracle) async throws {
+        let served = try await store.entries(in: store.startIndex..<store.nextIndex, maxBytes: nil)
+        let known = oracle.history.contains { model in
+            served.isEmpty || model.entries.contains { $0 == served[served.count - 1] }
+        }
+        guard known else {
+            throw ConformanceFailure("served beside a refusal: \(served.map(\.position)), which never was the log")
+        }
+    }
+}
+
+extension DamageSweep {
+    /// Inverts one bit or several of each byte in turn: `mask` tells which, by file and offset.
+    public static func flips(
+        of image: DiskImage, every stride: Int = 1, mask: @escaping @Sendable (UInt64) -> UInt8
+    ) -> [Damaging] {
+        eachFile(image) { path, size in
+            Swift.stride(from: 0, to: size, by: stride).map { offset in
+                Damaging("\(path) byte \(offset) flipped") {
+                    $0.flip(path, at: UInt64(offset), mask: mask(UInt64(offset)))
+                }
+            }
+        }
+    }
+
+    /// Sets each sector to zero in turn.
+    public static func zeroedSectors(of image: DiskImage, sectorBytes: Int) -> [Damaging] {
+        eachFile(image) { path, size in
+            Swift.stride(from: 0, to: size, by: sectorBytes).map { offset in
+                Damaging("\(path) sector at \(offset) zeroed") {
+                    $0.zero(path, UInt64(offset)..<UInt64(offset + sectorBytes))
+                }
+            }
+        }
+    }
+
+    /// Cuts each file to each length in turn.
+    public static func truncations(of image: DiskImage, every stride: Int = 1) -> [Damaging] {
+        eachFile(image) { path, size in
+            Swift.stride(from: 0, to: size, by: stride).map { length in
+                Damaging("\(path) cut to \(length) bytes") { $0.truncate(path, to: UInt64(length)) }
+            }
+        }
+    }
+
+    /// Takes each file away in turn.
+    public static func removals(of image: DiskImage) -> [Damaging] {
+        eachFile(image) { path, _ in [Damaging("\(path) removed") { $0.remove(path) }] }
+    }
+
+    private static func eachFile(
+        _ image: DiskImage, _ body: (String, Int) -> [Damaging]
+    ) -> [Damaging] {
+        image.paths.flatMap { path in body(path, image.contents(path)?.count ?? 0) }
+    }
+}
