@@ -132,7 +132,8 @@ let package = Package(
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
                 "CordwoodMachine", "CordwoodConformance",
             ]),
-        tests("ProcessTests", ["CordwoodBase"]),
-        tests("TidyTests", []),
+        .target(name: "ProcessTestSupport", path: "Tests/ProcessTestSupport", swiftSettings: settings),
+        tests("ProcessTests", ["ProcessTestSupport"]),
+        tests("TidyTests", ["ProcessTestSupport"]),
     ]
 )

@@ -1,4 +1,5 @@
 import Foundation
+import ProcessTestSupport
 import Testing
 
 @Suite("The crash harness")
@@ -7,6 +8,6 @@ struct HarnessTests {
     func finds(_ module: String) throws {
         let support = Checkout.root.appending(path: "tools/support")
         let run = try Command("python3", "-m", "unittest", "harness.test_\(module)", in: support, seconds: 200)
-        #expect(run.exitCode == 0, "\(run.output)")
+        #expect(run.exitCode == 0, "\(run.said)")
     }
 }

@@ -13,7 +13,7 @@ def crash(fault, rounds, folder, seed=1):
     model = SUPPORT / "harness" / "model_node.py"
     command = [
         sys.executable, SUPPORT.parent / "crash", "--io", "posix", "--rounds", rounds, "--seed", seed,
-        "--folder", folder, "--binary", model, "--option=--fault", f"--option={fault}",
+        "--folder", folder, "--writes", 500, "--binary", model, "--option=--fault", f"--option={fault}",
     ]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
 

@@ -23,7 +23,7 @@ def imports(tree):
         if name in tables.ROOMS:
             for extra in sorted(dependencies - tables.ROOMS[name]):
                 yield Finding("Package.swift", line, "imports", f"{name} must not depend on {extra}")
-        elif not name.endswith("Tests"):
+        elif not name.endswith(("Tests", "TestSupport")):
             yield Finding("Package.swift", line, "imports", f"{name} is no room of the table in tools/support/tidy")
     for file in tree.swift("Sources/") + tree.swift("Tests/"):
         for match in _IMPORT.finditer(file.code):
