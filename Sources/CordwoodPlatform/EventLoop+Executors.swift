@@ -1,6 +1,6 @@
 // Two faces, since the runtime asks for them separately and a job must be run as what it was enqueued for: a task that
-// prefers the loop runs on it as on a task executor, without isolation, and an actor's job runs isolated. Running both in
-// the same way would cost a further hop at every await.
+// prefers the loop runs on it as on a task executor, without isolation, and an actor's job runs isolated. Running both
+// in the same way would cost a further hop at every await.
 
 extension EventLoop: TaskExecutor {
     package func enqueue(_ job: consuming ExecutorJob) {

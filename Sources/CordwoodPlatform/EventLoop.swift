@@ -5,9 +5,9 @@ internal import Glibc
 /// One thread on which everything above the seams runs.
 ///
 /// A turn of the loop: take what other threads have posted, make the calls that are due, run the jobs that are ready,
-/// make the end-of-turn calls and run what they made ready, hand the operations started meanwhile to the kernel and wait
-/// for the first to complete. Completions are collected first and their continuations resumed together, so the jobs of
-/// the next turn see all of them, and operations that they start leave in one submission.
+/// make the end-of-turn calls and run what they made ready, hand the operations started meanwhile to the kernel and
+/// wait for the first to complete. Completions are collected first and their continuations resumed together, so the
+/// jobs of the next turn see all of them, and operations that they start leave in one submission.
 ///
 /// The mutable state belongs to the loop's thread; other threads reach it through the inbox alone. That is what makes
 /// the class `Sendable` in fact.

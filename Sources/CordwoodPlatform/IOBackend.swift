@@ -1,7 +1,7 @@
 /// How operations reach the kernel: through io_uring, or through plain system calls.
 ///
-/// Belongs to the loop's thread. An operation that was started completes exactly once, in a later `turn`, or through the
-/// inbox.
+/// Belongs to the loop's thread. An operation that was started completes exactly once, in a later `turn`, or through
+/// the inbox.
 protocol IOBackend: AnyObject {
     var kind: Platform.Backend { get }
 

@@ -2,8 +2,8 @@ internal import CLinux
 internal import CordwoodIO
 internal import Glibc
 
-/// What other threads hand to the loop: appended under a mutex, taken by the loop as a whole. Only a loop that sleeps is
-/// woken, so a busy one costs nobody a system call.
+/// What other threads hand to the loop: appended under a mutex, taken by the loop as a whole. Only a loop that sleeps
+/// is woken, so a busy one costs nobody a system call.
 final class Inbox: Sendable {
     struct Contents: Sendable {
         var jobs: [ReadyJob] = []

@@ -57,6 +57,7 @@ public enum ProposalRefusal: Hashable, Sendable {
     case poisoned
 }
 
+/// What becomes of a proposal in the call that makes it.
 public enum ProposalAnswer: Hashable, Sendable {
     case accepted(LogPosition)
     /// A configuration change that must not be made now: an empty entry takes its place.

@@ -1,5 +1,5 @@
-/// Durations in nanoseconds, counted in buckets of about 3 % width, so that millions cost a few kilobytes and percentiles
-/// need no sorting.
+/// Durations in nanoseconds, counted in buckets of about 3 % width, so that millions cost a few kilobytes and
+/// percentiles need no sorting.
 struct LatencyHistogram: Sendable {
     /// Buckets a power of two.
     private static let steps = 32

@@ -1,6 +1,7 @@
 internal import CordwoodIO
 internal import CordwoodPlatform
 
+/// `cordwood-bench loop`: what the event loop adds to the work that runs on it.
 extension BenchCommand {
     /// What the loop itself costs: an awaited operation that does nothing, a task, and turns of many connections.
     static let loop = BenchCommand("loop", "the cost of awaits, tasks and connections' turns on the event loop") {

@@ -2,7 +2,8 @@ internal import CordwoodIO
 internal import CordwoodOptions
 internal import Glibc
 
-/// `cordwood-bench COMMAND [options]`: what this machine's device, loop, log and core give, as a table or as JSON lines.
+/// `cordwood-bench COMMAND [options]`: what this machine's device, loop, log and core give, as a table or as JSON
+/// lines.
 ///
 /// Exit codes: 0; 1 a measurement failed; 2 usage; 74 I/O error.
 @main

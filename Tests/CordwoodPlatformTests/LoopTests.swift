@@ -239,7 +239,7 @@ struct LoopTests {
             return (middle - start, seams.clock.monotonicNanoseconds - middle)
         }
         print(
-            "\(backend.rawValue): awaited no-op \(alone / UInt64(count)) ns alone, \(together / UInt64(count)) ns of 100"
+            "\(backend.rawValue): no-op awaited \(alone / UInt64(count)) ns alone, \(together / UInt64(count)) of 100"
         )
         #expect(alone / UInt64(count) < 1_000_000)
     }

@@ -6,10 +6,10 @@ public import CordwoodVirtual
 /// Runs a script on a log store over a faulty disk, cuts the power at every I/O operation, and opens the store on what
 /// each cut may have left.
 ///
-/// After a crash the store must open, and hold what it held after some number of the script's operations: at least those
-/// acknowledged when the power failed, at most those begun. What recovery has answered with must then survive the next
-/// crash, and a crash at any operation of the recovery must not lose what was acknowledged. Crash states are exhaustive
-/// up to 12 pending units and drawn by the seed above.
+/// After a crash the store must open, and hold what it held after some number of the script's operations: at least
+/// those acknowledged when the power failed, at most those begun. What recovery has answered with must then survive the
+/// next crash, and a crash at any operation of the recovery must not lose what was acknowledged. Crash states are
+/// exhaustive up to 12 pending units and drawn by the seed above.
 public struct CrashExploration: Sendable {
     public var seed: UInt64 = 1
     public var disk = FaultyDisk.Options()

@@ -5,9 +5,9 @@ public import CordwoodVirtual
 
 /// Damages the files of a store in one place at a time and opens it.
 ///
-/// Each outcome must be one of three: the log is as it was; only operations that were never acknowledged are gone; or the
-/// store refuses, with file, offsets and what is wrong there. A store that refuses may still serve the intact part, read
-/// only: what it serves must be true. Anything else is silent damage and fails the sweep.
+/// Each outcome must be one of three: the log is as it was; only operations that were never acknowledged are gone; or
+/// the store refuses, with file, offsets and what is wrong there. A store that refuses may still serve the intact part,
+/// read only: what it serves must be true. Anything else is silent damage and fails the sweep.
 public struct DamageSweep: Sendable {
     public enum Outcome: Hashable, Sendable, CustomStringConvertible {
         case identical

@@ -101,7 +101,7 @@ struct LogModel: Hashable, Sendable {
             let expected = end ?? PartitionEnd(index: 0, raftIndex: 0)
             guard slice.partitionIndex == expected.index.next, slice.previousRaftIndex == expected.raftIndex else {
                 throw .invalidArgument(
-                    "entry \(entry.index) has index \(slice.partitionIndex) after raft index \(slice.previousRaftIndex) "
+                    "entry \(entry.index) has index \(slice.partitionIndex) after entry \(slice.previousRaftIndex) "
                         + "of partition \(slice.partition), which is at \(expected.index) of \(expected.raftIndex)")
             }
         }

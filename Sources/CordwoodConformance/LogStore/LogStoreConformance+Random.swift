@@ -4,7 +4,8 @@ import CordwoodRaft
 import CordwoodVirtual
 
 extension LogStoreConformance {
-    /// Runs `steps` random operations on a fresh store of the factory, and compares the store with the model after each.
+    /// Runs `steps` random operations on a fresh store of the factory, and compares the store with the model after
+    /// each.
     ///
     /// The same seed gives the same operations. Reopening, and crashes where the factory can make them, are among the
     /// operations. A failure names the seed, the step, the last operations and both states.

@@ -1,7 +1,7 @@
 public import CordwoodRaft
 
-/// Makes the stores that the kit examines. A factory stands for one place, a directory for most stores; it hands out one
-/// store at a time.
+/// Makes the stores that the kit examines. A factory stands for one place, a directory for most stores; it hands out
+/// one store at a time.
 ///
 /// To examine a store of your own, write a factory for it and run `LogStoreConformance.checks` and
 /// `LogStoreConformance.randomSequence` on the loop to which your store is confined. Small segments, if your store has

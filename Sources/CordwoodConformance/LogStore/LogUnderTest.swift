@@ -1,8 +1,8 @@
 public import CordwoodBase
 public import CordwoodRaft
 
-/// A store beside its model. Every verb does the same to both, waits until it is durable, interrupts as it was told, and
-/// compares all that can be seen of the two.
+/// A store beside its model. Every verb does the same to both, waits until it is durable, interrupts as it was told,
+/// and compares all that can be seen of the two.
 public final class LogUnderTest {
     public let factory: any LogStoreFactory
     public let interruption: Interruption

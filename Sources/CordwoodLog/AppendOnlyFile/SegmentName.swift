@@ -1,7 +1,7 @@
 internal import CordwoodBase
 
-/// The name of a segment's file: prefix, segment id and incarnation, 16 hexadecimal digits each. A hint; what the header
-/// says is the truth.
+/// The name of a segment's file: prefix, segment id and incarnation, 16 hexadecimal digits each. A hint; what the
+/// header says is the truth.
 public struct SegmentName: Hashable, Sendable, CustomStringConvertible {
     public var prefix: String
     public var segment: SegmentID

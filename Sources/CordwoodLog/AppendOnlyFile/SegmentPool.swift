@@ -4,9 +4,9 @@ internal import CordwoodRaft
 
 /// Ready-made files for the segments to come: zero-filled off the hot path, or recycled.
 ///
-/// A file is `<16 hex>.tmp` while it is filled and `<16 hex>.spare` when it is ready; neither holds anything that counts,
-/// and both may be removed at any time. Besides the spares for entries there is one reserve: it is handed out only when
-/// no other file can be made, so that votes, truncations and checkpoints go on when the disk is full.
+/// A file is `<16 hex>.tmp` while it is filled and `<16 hex>.spare` when it is ready; neither holds anything that
+/// counts, and both may be removed at any time. Besides the spares for entries there is one reserve: it is handed out
+/// only when no other file can be made, so that votes, truncations and checkpoints go on when the disk is full.
 final class SegmentPool {
     static let fillBytes = 1 << 20
 

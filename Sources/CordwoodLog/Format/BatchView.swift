@@ -64,8 +64,8 @@ public enum BatchReading {
 }
 
 extension BatchReading {
-    /// Decodes and verifies what begins at `bytes`, which were read from `offset` of the segment with `seed`. Total: any
-    /// bytes give one of the answers.
+    /// Decodes and verifies what begins at `bytes`, which were read from `offset` of the segment with `seed`. Total:
+    /// any bytes give one of the answers.
     public static func decode(
         _ bytes: UnsafeRawBufferPointer, at offset: UInt64, seed: LinkSeed, alignmentBytes: Int
     ) -> BatchReading {

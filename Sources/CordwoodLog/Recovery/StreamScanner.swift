@@ -6,9 +6,9 @@ public import CordwoodRaft
 ///
 /// A batch is accepted when it verifies at its place, its link names the batch before it, and its epoch is the current
 /// one or one that its own first record announces. At the first batch that is not accepted, every aligned offset behind
-/// it, in this segment and in all later ones, is probed for headers that verify: the highest promise among all that were
-/// seen decides. Below it the stream is damaged; at or above it the rest was never acknowledged and is torn, or was
-/// never written and the end is clean.
+/// it, in this segment and in all later ones, is probed for headers that verify: the highest promise among all that
+/// were seen decides. Below it the stream is damaged; at or above it the rest was never acknowledged and is torn, or
+/// was never written and the end is clean.
 public final class StreamScanner {
     public struct Options: Sendable {
         /// Judge what the device holds instead of what the system has cached.
@@ -44,8 +44,8 @@ public final class StreamScanner {
         self.options = options
     }
 
-    /// Reads everything. `makeVisitor` may be called more than once; the visitor returned has seen exactly what the scan
-    /// accepted. Throws when files cannot be read or are of a version that this one does not know.
+    /// Reads everything. `makeVisitor` may be called more than once; the visitor returned has seen exactly what the
+    /// scan accepted. Throws when files cannot be read or are of a version that this one does not know.
     public func run<Visitor: StreamVisitor>(
         _ makeVisitor: () -> Visitor
     ) async throws(LogError) -> (StreamScan, Visitor) {

@@ -209,8 +209,9 @@ def _characters(file):
 
 
 def _may_be_long(file, line):
-    """Rows of Markdown tables, and lines that are one long word, such as an address."""
-    return file.path.endswith(".md") and line.startswith("|") or len(line.split()) == 1
+    """Rows of tables, in Markdown and in comments, and lines that are one long word, such as an address."""
+    text = line.strip().removeprefix("///").lstrip() if file.is_swift else line
+    return text.startswith("|") and file.path.endswith((".md", ".swift")) or len(line.split()) == 1
 
 
 def links(tree):
