@@ -16,7 +16,7 @@ internal import CordwoodBase
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 1 | flags: bits 0 and 1 expectation (0 any, 1 version, 2 empty, 3 exists), bit 2 the id came from the client, bit 3 has a timestamp |
+/// | 0 | 1 | bits 0, 1: expectation (0 any, 1 version, 2 empty, 3 exists); bit 2: client's id; bit 3: timestamp |
 /// | 1 | 1 | length of the stream id, 1 to 64 |
 /// | 2 | 1 | length of the event name |
 /// | 3 | 1 | 0 |

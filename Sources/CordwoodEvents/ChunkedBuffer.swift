@@ -4,12 +4,15 @@ internal import CordwoodBase
 ///
 /// Chunks hold 2^`chunkShift` elements. The first one starts small and doubles, so that a partition with few events
 /// costs little; from then on whole chunks are added. A position names an element for good.
-final class ChunkedBuffer<Element: BitwiseCopyable> {
+struct ChunkedBuffer<Element: BitwiseCopyable>: ~Copyable {
     private let chunkShift: Int
     private let chunkMask: Int
-    private var chunks: [UnsafeMutablePointer<Element>] = []
-    /// Elements for which the last chunk has memory.
-    private var lastCapacity = 0
+    /// Memory of `chunkCount` chunks, room for the addresses of `chunkCapacity`.
+    private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Element>>
+    private var chunkCount = 0
+    private var chunkCapacity = 1
+    /// Position behind the last element for which there is memory.
+    private var end = 0
     /// Elements in use, the gaps that `allocate` left included.
     private(set) var count = 0
 
@@ -17,22 +20,21 @@ final class ChunkedBuffer<Element: BitwiseCopyable> {
     init(chunkShift: Int) {
         self.chunkShift = chunkShift
         chunkMask = 1 << chunkShift - 1
+        chunks = .allocate(capacity: 1)
     }
 
     deinit {
-        for chunk in chunks { chunk.deallocate() }
+        for number in 0..<chunkCount { chunks[number].deallocate() }
+        chunks.deallocate()
     }
 
     /// Bytes of memory taken.
-    var allocatedBytes: Int {
-        guard !chunks.isEmpty else { return 0 }
-        return ((chunks.count - 1) << chunkShift + lastCapacity) * MemoryLayout<Element>.stride
-    }
+    var allocatedBytes: Int { end * MemoryLayout<Element>.stride + chunkCapacity * 8 }
 
     @inline(__always)
     subscript(position: Int) -> Element {
         get { pointer(at: position).pointee }
-        set { pointer(at: position).pointee = newValue }
+        nonmutating set { pointer(at: position).pointee = newValue }
     }
 
     /// The element's address; the rest of its chunk lies behind it. Valid until the next growth.
@@ -43,37 +45,54 @@ final class ChunkedBuffer<Element: BitwiseCopyable> {
     }
 
     @inline(__always)
-    func append(_ element: Element) {
-        let position = allocate(1)
+    mutating func append(_ element: Element) {
+        let position = count < end ? count : allocate(1)
+        count = position + 1
         chunks[position >> chunkShift][position & chunkMask] = element
     }
 
     /// Takes `length` elements that lie in one chunk, uninitialised, and returns the position of the first. What is
     /// left of a chunk that is too small for them stays unused.
-    func allocate(_ length: Int) -> Int {
+    mutating func allocate(_ length: Int) -> Int {
         let chunkSize = chunkMask + 1
         invariant(length > 0 && length <= chunkSize, "\(length) elements of a chunk of \(chunkSize)")
-        var used = chunks.isEmpty ? chunkSize : count - (chunks.count - 1) << chunkShift
-        if chunkSize - used < length {
-            if !chunks.isEmpty, lastCapacity < chunkSize { growLast(to: chunkSize, used: used) }
-            let first = chunks.isEmpty
-            lastCapacity = first ? min(chunkSize, max(length, 8)) : chunkSize
-            count = chunks.count << chunkShift
-            chunks.append(.allocate(capacity: lastCapacity))
-            used = 0
-        } else if lastCapacity - used < length {
-            growLast(to: min(chunkSize, max(lastCapacity * 2, used + length)), used: used)
+        if count & chunkMask + length > chunkSize {
+            if count < end { growLast(to: chunkSize) }
+            count = chunkCount << chunkShift
+        }
+        if count + length > end {
+            if count == chunkCount << chunkShift {
+                addChunk(capacity: chunkCount == 0 ? min(chunkSize, max(length, 8)) : chunkSize)
+            } else {
+                let lastCapacity = end & chunkMask
+                growLast(to: min(chunkSize, max(lastCapacity * 2, count & chunkMask + length)))
+            }
         }
         let position = count
         count += length
         return position
     }
 
-    private func growLast(to capacity: Int, used: Int) {
+    private mutating func addChunk(capacity: Int) {
+        if chunkCount == chunkCapacity {
+            let grown = UnsafeMutablePointer<UnsafeMutablePointer<Element>>.allocate(capacity: chunkCapacity * 2)
+            grown.update(from: chunks, count: chunkCount)
+            chunks.deallocate()
+            chunks = grown
+            chunkCapacity *= 2
+        }
+        chunks[chunkCount] = .allocate(capacity: capacity)
+        end = chunkCount << chunkShift + capacity
+        chunkCount += 1
+    }
+
+    /// Gives the last chunk, which is not of full size, memory for more elements.
+    private mutating func growLast(to capacity: Int) {
+        let start = (chunkCount - 1) << chunkShift
         let grown = UnsafeMutablePointer<Element>.allocate(capacity: capacity)
-        grown.update(from: chunks[chunks.count - 1], count: used)
-        chunks[chunks.count - 1].deallocate()
-        chunks[chunks.count - 1] = grown
-        lastCapacity = capacity
+        grown.update(from: chunks[chunkCount - 1], count: count - start)
+        chunks[chunkCount - 1].deallocate()
+        chunks[chunkCount - 1] = grown
+        end = start + capacity
     }
 }

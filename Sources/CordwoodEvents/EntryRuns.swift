@@ -4,15 +4,15 @@ internal import CordwoodBase
 ///
 /// Kept as runs of neighbouring entries with equally many events each. A log without refused commands whose commands
 /// append one event each is a single run.
-final class EntryRuns {
-    private struct Run {
+struct EntryRuns: ~Copyable {
+    struct Run {
         /// Sequence of the first event of the run's first entry.
         var firstSequence: UInt32
         var eventsPerEntry: UInt32
         var firstIndex: UInt64
     }
 
-    private let runs = ChunkedBuffer<Run>(chunkShift: 10)
+    private var runs = ChunkedBuffer<Run>(chunkShift: 10)
     private var last = Run(firstSequence: 0, eventsPerEntry: 0, firstIndex: 0)
     /// Sequence of the next event.
     private(set) var nextSequence: UInt32 = 0
@@ -21,7 +21,7 @@ final class EntryRuns {
 
     /// Adds an entry with `eventCount` events, at least one. Indexes ascend.
     @inline(__always)
-    func append(index: PartitionLogIndex, eventCount: UInt32) {
+    mutating func append(index: PartitionLogIndex, eventCount: UInt32) {
         let continues =
             last.eventsPerEntry == eventCount
             && index.rawValue - last.firstIndex == UInt64((nextSequence - last.firstSequence) / eventCount)

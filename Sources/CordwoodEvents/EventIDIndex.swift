@@ -7,7 +7,7 @@ internal import CordwoodBase
 /// (58 random bits a millisecond). Content digests exist only where a client brought ids; elsewhere they cost nothing.
 struct EventIDIndex: ~Copyable {
     private var table = FingerprintTable()
-    private let tags = ChunkedBuffer<UInt64>(chunkShift: 12)
+    private var tags = ChunkedBuffer<UInt64>(chunkShift: 12)
     private var digests = SparseColumn()
 
     /// What is known of an id.

@@ -1,3 +1,6 @@
+// Apply: the order of checks is event id, then version, then room. A command is decided whole before anything of it is
+// stored, so a refused one leaves no trace in the state.
+
 internal import CordwoodBase
 public import CordwoodMachine
 
@@ -10,7 +13,7 @@ extension EventStore {
         lastAppliedIndex = command.partitionIndex
         let answer = command.payload.withUnsafeBytes { bytes in
             do throws(DecodeError) {
-                return try decide(bytes, command)
+                return try indexes.decide(bytes, command)
             } catch {
                 return AppendAnswer.refused(.malformed)
             }
@@ -26,9 +29,13 @@ extension EventStore {
         }
     }
 
-    private func decide(_ bytes: UnsafeRawBufferPointer, _ command: PartitionCommand) throws(DecodeError)
-        -> AppendAnswer
-    {
+}
+
+extension EventIndexes {
+    /// Decides the append command in `bytes`, which are the payload of `command`.
+    fileprivate mutating func decide(
+        _ bytes: UnsafeRawBufferPointer, _ command: PartitionCommand
+    ) throws(DecodeError) -> AppendAnswer {
         var reader = try AppendReader(bytes)
         if reader.eventCount == 1 {
             let event = try reader.next()
@@ -43,7 +50,9 @@ extension EventStore {
     }
 
     /// Appends the event of a command that has one.
-    private func append(_ event: AppendEvent, under key: PartitionKey, _ command: PartitionCommand) -> AppendAnswer {
+    private mutating func append(_ event: AppendEvent, under key: PartitionKey, _ command: PartitionCommand)
+        -> AppendAnswer
+    {
         guard event.id.belongs(to: key) else { return .refused(.foreignEventID(event: 0)) }
         let name = EventIDIndex.Name(event.id)
         var digest: UInt64 = 0
@@ -57,7 +66,7 @@ extension EventStore {
             }
         }
         let streamHash = StreamTable.hash(event.streamID, under: key)
-        let known = streams.number(of: event.streamID, under: key, hash: streamHash)
+        let known = streams.place(of: event.streamID, under: key, hash: streamHash)
         let version = known.map { streams.eventCount(of: $0) } ?? 0
         guard event.expectedVersion.holds(forCount: UInt64(version)) else {
             return .refused(.wrongVersion(event: 0, currentVersion: version == 0 ? nil : UInt64(version) - 1))
@@ -75,7 +84,9 @@ extension EventStore {
     }
 
     /// Appends the events of a command that has several, all or none.
-    private func append(_ events: [AppendEvent], under key: PartitionKey, _ command: PartitionCommand) -> AppendAnswer {
+    private mutating func append(_ events: [AppendEvent], under key: PartitionKey, _ command: PartitionCommand)
+        -> AppendAnswer
+    {
         let names = events.map { EventIDIndex.Name($0.id) }
         for (position, event) in events.enumerated() where !event.id.belongs(to: key) {
             return .refused(.foreignEventID(event: position))
@@ -104,7 +115,7 @@ extension EventStore {
         stored.reserveCapacity(events.count)
         for (position, event) in events.enumerated() {
             let sequence = first + UInt32(position)
-            let stream = tally.stream(ofEvent: position) { hash in
+            let stream = tally.place(ofEvent: position) { hash in
                 streams.add(event.streamID, under: key, hash: hash)
             }
             store(names[position], digest: digests.isEmpty ? 0 : digests[position], stream: stream, sequence: sequence)
@@ -146,13 +157,9 @@ extension EventStore {
         return zip(order, order.dropFirst()).filter { names[$0] == names[$1] }.map(\.1).min()
     }
 
-    private func store(_ name: EventIDIndex.Name, digest: UInt64, stream: UInt32, sequence: UInt32) {
+    private mutating func store(_ name: EventIDIndex.Name, digest: UInt64, stream: UInt32, sequence: UInt32) {
         ids.append(name, digest: digest)
         streams.append(sequence, to: stream)
-    }
-
-    private func hasRoom(forEvents count: Int) -> Bool {
-        eventCount + UInt64(count) <= Self.maxEvents && streams.hasRoom(forEvents: count)
     }
 }
 

@@ -1,3 +1,6 @@
+// Reads: which events is decided in one synchronous step from the indexes and W, before the first await; what they hold
+// is then read from the partition log. Commands applied meanwhile change nothing of an answer.
+
 internal import CordwoodBase
 internal import CordwoodMachine
 
@@ -14,7 +17,7 @@ extension EventStore {
     /// The stream of this id under this key, if it has an event, visible or not. The bytes are not kept.
     public func stream(_ streamID: UnsafeRawBufferPointer, under key: PartitionKey) -> StreamNumber? {
         let hash = StreamTable.hash(streamID, under: key)
-        return streams.number(of: streamID, under: key, hash: hash).map(StreamNumber.init)
+        return indexes.streams.place(of: streamID, under: key, hash: hash).map(StreamNumber.init)
     }
 
     /// The version of the stream's last visible event.
@@ -25,7 +28,9 @@ extension EventStore {
 
     /// The visible event with this id.
     public func event(_ id: EventID) async throws -> StoredEvent? {
-        guard let sequence = ids.sequence(of: EventIDIndex.Name(id)), isVisible(UInt64(sequence)) else { return nil }
+        guard let sequence = indexes.ids.sequence(of: EventIDIndex.Name(id)), isVisible(UInt64(sequence)) else {
+            return nil
+        }
         let event = try await load([sequence], maxBytes: 1).first
         return event?.id == id ? event : nil
     }
@@ -40,7 +45,7 @@ extension EventStore {
         let count = min(UInt64(max(1, limit.count)), end - first)
         var sequences: [UInt32] = []
         sequences.reserveCapacity(Int(count))
-        streams.forEachSequence(of: stream.rawValue, versions: UInt32(first)..<UInt32(first + count)) {
+        indexes.streams.forEachSequence(of: stream.rawValue, versions: UInt32(first)..<UInt32(first + count)) {
             sequences.append($0)
         }
         let events = try await load(sequences, maxBytes: limit.bytes)
@@ -71,13 +76,13 @@ extension EventStore {
     }
 
     private func visibleEventCount(of stream: StreamNumber) -> UInt64 {
-        UInt64(streams.eventCount(of: stream.rawValue, below: watermark))
+        UInt64(indexes.streams.eventCount(of: stream.rawValue, below: watermark))
     }
 
     /// Reads the events with these ascending sequences from the log: the longest prefix that fits `maxBytes`, at least
     /// one event.
     private func load(_ sequences: [UInt32], maxBytes: Int) async throws -> [StoredEvent] {
-        let places = sequences.map { entries.place(of: $0) }
+        let places = sequences.map { indexes.entries.place(of: $0) }
         var events: [StoredEvent] = []
         events.reserveCapacity(sequences.count)
         var bytes = 0
@@ -141,7 +146,7 @@ extension EventStore {
     /// The version that the event with this sequence has in its stream.
     private func version(of event: AppendEvent, under key: PartitionKey, sequence: UInt32) -> UInt64? {
         guard let stream = stream(event.streamID, under: key) else { return nil }
-        let count = streams.eventCount(of: stream.rawValue, below: UInt64(sequence) + 1)
+        let count = indexes.streams.eventCount(of: stream.rawValue, below: UInt64(sequence) + 1)
         return count == 0 ? nil : UInt64(count) - 1
     }
 }

@@ -18,31 +18,31 @@ extension EventStore {
     private static let snapshotFormat: UInt32 = 1
 
     public func snapshot() -> [UInt8] {
-        let count = Int(entries.nextSequence)
-        let runs = entries.runList()
-        let digests = (0..<UInt32(count)).filter { ids.digest(of: $0) != 0 }
+        let count = Int(indexes.entries.nextSequence)
+        let runs = indexes.entries.runList()
+        let digests = (0..<UInt32(count)).filter { indexes.ids.digest(of: $0) != 0 }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(32 + streams.count * 48 + count * 16 + runs.count * 16 + digests.count * 12)
+        bytes.reserveCapacity(32 + indexes.streams.count * 48 + count * 16 + runs.count * 16 + digests.count * 12)
         bytes.append(littleEndian: Self.snapshotMagic)
         bytes.append(littleEndian: Self.snapshotFormat)
         bytes.append(littleEndian: lastAppliedIndex.rawValue)
         bytes.append(littleEndian: UInt32(count))
-        bytes.append(littleEndian: UInt32(streams.count))
+        bytes.append(littleEndian: UInt32(indexes.streams.count))
         bytes.append(littleEndian: UInt32(runs.count))
         bytes.append(littleEndian: UInt32(digests.count))
 
         var streamOfEvent = [UInt32](repeating: 0, count: count)
-        for stream in 0..<UInt32(streams.count) {
-            let identity = streams.identity(of: stream)
+        for (number, stream) in indexes.streams.places().enumerated() {
+            let identity = indexes.streams.identity(of: stream)
             bytes.append(littleEndian: identity.key.uuid.high)
             bytes.append(littleEndian: identity.key.uuid.low)
             bytes.append(UInt8(identity.streamID.count))
             bytes.append(contentsOf: identity.streamID)
-            streams.forEachSequence(of: stream, versions: 0..<streams.eventCount(of: stream)) {
-                streamOfEvent[Int($0)] = stream
+            indexes.streams.forEachSequence(of: stream, versions: 0..<indexes.streams.eventCount(of: stream)) {
+                streamOfEvent[Int($0)] = UInt32(number)
             }
         }
-        for (name, stream) in zip(ids.names(), streamOfEvent) {
+        for (name, stream) in zip(indexes.ids.names(), streamOfEvent) {
             bytes.append(littleEndian: stream)
             bytes.append(littleEndian: name.fingerprint)
             bytes.append(littleEndian: name.tag)
@@ -54,7 +54,7 @@ extension EventStore {
         }
         for sequence in digests {
             bytes.append(littleEndian: sequence)
-            bytes.append(littleEndian: ids.digest(of: sequence))
+            bytes.append(littleEndian: indexes.ids.digest(of: sequence))
         }
         return bytes
     }
@@ -66,9 +66,7 @@ extension EventStore {
             var reader = ByteReader(bytes)
             try restored.load(&reader)
         }
-        swap(&ids, &restored.ids)
-        swap(&streams, &restored.streams)
-        swap(&entries, &restored.entries)
+        swap(&indexes, &restored.indexes)
         lastAppliedIndex = restored.lastAppliedIndex
     }
 
@@ -83,7 +81,9 @@ extension EventStore {
         guard UInt64(eventCount) <= Self.maxEvents, streamCount <= eventCount else {
             throw .invalid(field: "snapshot event count", value: UInt64(eventCount))
         }
-        for _ in 0..<streamCount { try loadStream(&reader) }
+        var places: [UInt32] = []
+        places.reserveCapacity(min(Int(streamCount), reader.remaining))
+        for _ in 0..<streamCount { places.append(try loadStream(&reader)) }
 
         var names = reader
         _ = try reader.take(Int(eventCount) * 16)
@@ -114,8 +114,8 @@ extension EventStore {
             if stream == streamsSeen { streamsSeen += 1 }
             let name = EventIDIndex.Name(fingerprint: try names.integer(), tag: try names.integer())
             let digest = nextDigest.flatMap { $0.sequence == sequence ? $0.digest : nil } ?? 0
-            ids.append(name, digest: digest)
-            streams.append(sequence, to: stream)
+            indexes.ids.append(name, digest: digest)
+            indexes.streams.append(sequence, to: places[Int(stream)])
             if digest != 0 { try readDigest() }
         }
         guard streamsSeen == streamCount else {
@@ -127,7 +127,7 @@ extension EventStore {
         }
     }
 
-    private func loadStream(_ reader: inout ByteReader) throws(DecodeError) {
+    private func loadStream(_ reader: inout ByteReader) throws(DecodeError) -> UInt32 {
         let key = PartitionKey(UUID(high: try reader.integer(), low: try reader.integer()))
         let length = Int(try reader.integer(UInt8.self))
         guard length >= 1, length <= AppendCommand.maxStreamIDLength else {
@@ -135,10 +135,10 @@ extension EventStore {
         }
         let streamID = try reader.take(length)
         let hash = StreamTable.hash(streamID, under: key)
-        guard streams.number(of: streamID, under: key, hash: hash) == nil else {
-            throw .invalid(field: "snapshot stream named twice", value: UInt64(streams.count))
+        guard indexes.streams.place(of: streamID, under: key, hash: hash) == nil else {
+            throw .invalid(field: "snapshot stream named twice", value: UInt64(indexes.streams.count))
         }
-        _ = streams.add(streamID, under: key, hash: hash)
+        return indexes.streams.add(streamID, under: key, hash: hash)
     }
 
     private func loadRuns(_ reader: inout ByteReader, count: UInt32, eventCount: UInt32) throws(DecodeError) {
@@ -154,7 +154,7 @@ extension EventStore {
                 lastAppliedIndex.rawValue - firstIndex >= UInt64(entryCount) - 1
             else { throw .invalid(field: "snapshot run at index", value: firstIndex) }
             for entry in 0..<UInt64(entryCount) {
-                entries.append(index: PartitionLogIndex(firstIndex + entry), eventCount: eventsPerEntry)
+                indexes.entries.append(index: PartitionLogIndex(firstIndex + entry), eventCount: eventsPerEntry)
             }
             eventsLeft -= events
             next = firstIndex + UInt64(entryCount)

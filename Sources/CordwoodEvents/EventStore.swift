@@ -17,9 +17,7 @@ public final class EventStore: PartitionStateMachine {
     public static let maxEvents = UInt64(UInt32.max) - 1
 
     let context: MachineContext
-    var ids = EventIDIndex()
-    var streams = StreamTable()
-    var entries = EntryRuns()
+    var indexes = EventIndexes()
     /// Index of the last command that was applied.
     public internal(set) var lastAppliedIndex: PartitionLogIndex = 0
     /// Commands recognised as repeats since the machine was opened.
@@ -33,11 +31,11 @@ public final class EventStore: PartitionStateMachine {
     }
 
     /// Events stored, those not yet visible included.
-    public var eventCount: UInt64 { UInt64(entries.nextSequence) }
+    public var eventCount: UInt64 { UInt64(indexes.entries.nextSequence) }
     /// Streams that have an event, visible or not.
-    public var streamCount: Int { streams.count }
+    public var streamCount: Int { indexes.streams.count }
     /// Bytes that the indexes take in memory.
-    public var indexBytes: Int { ids.allocatedBytes + streams.allocatedBytes + entries.allocatedBytes }
+    public var indexBytes: Int { indexes.allocatedBytes }
 
     /// W, as far as this machine has applied.
     public var watermark: UInt64 { min(context.watermark(), eventCount) }

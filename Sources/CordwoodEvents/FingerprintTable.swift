@@ -15,7 +15,7 @@ struct FingerprintTable: ~Copyable {
     private static let maxSegmentEntries = 4096
     private static let smallestCapacity = 8
 
-    private struct Segment {
+    struct Segment {
         var slots: UnsafeMutablePointer<UInt64>
         var capacity: Int
         var entries: Int

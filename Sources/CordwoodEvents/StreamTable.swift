@@ -1,34 +1,34 @@
 internal import CordwoodBase
 
-/// The streams of a partition: each is a partition key with a stream id, has a number in order of its first event, and
-/// a list of the sequences of its events by version.
+/// The streams of a partition: each is a partition key with a stream id and has a list of the sequences of its events
+/// by version.
+///
+/// A stream's record lies in one piece in an arena of 8-byte words, so that finding it costs one access to memory
+/// beside that of the table. The word at which it begins is the stream's place, and places ascend in order of the
+/// streams' first events:
+///
+/// | words | field |
+/// |---|---|
+/// | 1 | its `VersionList` |
+/// | 2 | partition key |
+/// | rest | length of the stream id in one byte, the id |
 struct StreamTable: ~Copyable {
-    /// Streams and bytes of identities are numbered by 32 bits.
-    private static let maxPosition = Int(UInt32.max)
-    private static let identityChunkShift = 16
-    private static let identityHeadSize = 17
-    private static let maxIdentitySize = identityHeadSize + AppendCommand.maxStreamIDLength
-
-    private struct Stream {
-        /// Where key, length and stream id lie among the identities.
-        var identity: UInt32
-        var versions: VersionList
-    }
+    private static let wordSize = 8
+    private static let identityOffset = 24
+    private static let chunkShift = 13
+    private static let maxRecordWords = words(forIDOf: AppendCommand.maxStreamIDLength)
 
     private var table = FingerprintTable()
-    private let streams = ChunkedBuffer<Stream>(chunkShift: 10)
-    private let identities = ChunkedBuffer<UInt8>(chunkShift: identityChunkShift)
-    private let blocks = VersionBlocks()
+    private var records = ChunkedBuffer<UInt64>(chunkShift: chunkShift)
+    private var blocks = VersionBlocks()
 
-    var count: Int { streams.count }
-    var allocatedBytes: Int {
-        table.allocatedBytes + streams.allocatedBytes + identities.allocatedBytes + blocks.allocatedBytes
-    }
+    var count: Int { table.count }
+    var allocatedBytes: Int { table.allocatedBytes + records.allocatedBytes + blocks.allocatedBytes }
 
     /// True when this many events can still be added, each to a new stream or to one that needs a new block.
     func hasRoom(forEvents count: Int) -> Bool {
-        identities.count + count * Self.maxIdentitySize < Self.maxPosition - 1 << Self.identityChunkShift
-            && streams.count + count < Self.maxPosition && blocks.hasRoom(forBlocks: count)
+        records.count + (count + 1) * Self.maxRecordWords + 1 << Self.chunkShift < Int(UInt32.max)
+            && blocks.hasRoom(forBlocks: count)
     }
 
     /// The hash by which a stream is found: equal on all replicas, in all processes.
@@ -37,65 +37,101 @@ struct StreamTable: ~Copyable {
         Checksum.xxh3(streamID, seed: key.uuid.high ^ (key.uuid.low << 32 | key.uuid.low >> 32))
     }
 
-    /// The number of a stream, if it has an event.
+    /// The place of a stream, if it has an event.
     @inline(__always)
-    func number(of streamID: UnsafeRawBufferPointer, under key: PartitionKey, hash: UInt64) -> UInt32? {
+    func place(of streamID: UnsafeRawBufferPointer, under key: PartitionKey, hash: UInt64) -> UInt32? {
         table.first(Self.fingerprint(hash)) { isIdentity(of: $0, streamID, key) }
     }
 
     /// Adds a stream that has no event yet.
     mutating func add(_ streamID: UnsafeRawBufferPointer, under key: PartitionKey, hash: UInt64) -> UInt32 {
-        let number = UInt32(streams.count)
-        let size = Self.identityHeadSize + streamID.count
-        let identity = identities.allocate(size)
-        let bytes = UnsafeMutableRawBufferPointer(start: identities.pointer(at: identity), count: size)
-        var writer = ByteWriter(bytes)
+        let size = Self.words(forIDOf: streamID.count)
+        let place = UInt32(records.allocate(size))
+        var writer = ByteWriter(
+            UnsafeMutableRawBufferPointer(start: records.pointer(at: Int(place)), count: size * Self.wordSize))
+        writer.zeros(Self.wordSize)
         writer.integer(key.uuid.high)
         writer.integer(key.uuid.low)
         writer.integer(UInt8(streamID.count))
         writer.raw(streamID)
-        streams.append(Stream(identity: UInt32(identity), versions: VersionList()))
-        table.insert(Self.fingerprint(hash), number)
-        return number
+        table.insert(Self.fingerprint(hash), place)
+        return place
     }
 
     /// Events that the stream has.
     @inline(__always)
-    func eventCount(of stream: UInt32) -> UInt32 { streams[Int(stream)].versions.count }
+    func eventCount(of stream: UInt32) -> UInt32 { versions(of: stream).pointee.count }
 
     /// Adds an event to the stream; its version is the event count before.
     @inline(__always)
-    func append(_ sequence: UInt32, to stream: UInt32) {
-        blocks.append(sequence, to: &streams.pointer(at: Int(stream)).pointee.versions)
+    mutating func append(_ sequence: UInt32, to stream: UInt32) {
+        blocks.append(sequence, to: &versions(of: stream).pointee)
     }
 
     /// Events of the stream whose sequence is below `bound`: their versions are 0 to the result - 1.
     func eventCount(of stream: UInt32, below bound: UInt64) -> UInt32 {
         guard let bound = UInt32(exactly: bound) else { return eventCount(of: stream) }
-        return blocks.count(of: streams[Int(stream)].versions, below: bound)
+        return blocks.count(of: versions(of: stream).pointee, below: bound)
     }
 
     /// Calls `body` with the sequence of each of these versions, in order.
-    func forEachSequence(of stream: UInt32, versions: Range<UInt32>, _ body: (UInt32) -> Void) {
-        blocks.forEachSequence(of: streams[Int(stream)].versions, versions: versions, body)
+    func forEachSequence(of stream: UInt32, versions range: Range<UInt32>, _ body: (UInt32) -> Void) {
+        blocks.forEachSequence(of: versions(of: stream).pointee, versions: range, body)
     }
 
-    /// Key and id of a stream.
+    /// The places of all streams in order of their first events.
+    func places() -> [UInt32] {
+        var places: [UInt32] = []
+        places.reserveCapacity(count)
+        table.forEach { _, place in places.append(place) }
+        places.sort()
+        return places
+    }
+
+    /// Key and id of a stream. The bytes are valid until the next stream is added.
+    @inline(__always)
     func identity(of stream: UInt32) -> (key: PartitionKey, streamID: UnsafeRawBufferPointer) {
-        let start = UnsafeRawPointer(identities.pointer(at: Int(streams[Int(stream)].identity)))
+        let record = UnsafeRawPointer(records.pointer(at: Int(stream)))
         let key = PartitionKey(
             UUID(
-                high: UInt64(littleEndian: start.loadUnaligned(as: UInt64.self)),
-                low: UInt64(littleEndian: start.loadUnaligned(fromByteOffset: 8, as: UInt64.self))))
-        let length = Int(start.load(fromByteOffset: 16, as: UInt8.self))
-        return (key, UnsafeRawBufferPointer(start: start + Self.identityHeadSize, count: length))
+                high: UInt64(littleEndian: record.load(fromByteOffset: 8, as: UInt64.self)),
+                low: UInt64(littleEndian: record.load(fromByteOffset: 16, as: UInt64.self))))
+        let length = Int(record.load(fromByteOffset: Self.identityOffset, as: UInt8.self))
+        return (key, UnsafeRawBufferPointer(start: record + Self.identityOffset + 1, count: length))
     }
 
+    @inline(__always)
     private static func fingerprint(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash >> 32) }
+
+    private static func words(forIDOf length: Int) -> Int { (identityOffset + 1 + length + wordSize - 1) / wordSize }
+
+    @inline(__always)
+    private func versions(of stream: UInt32) -> UnsafeMutablePointer<VersionList> {
+        UnsafeMutableRawPointer(records.pointer(at: Int(stream))).assumingMemoryBound(to: VersionList.self)
+    }
 
     @inline(__always)
     private func isIdentity(of stream: UInt32, _ streamID: UnsafeRawBufferPointer, _ key: PartitionKey) -> Bool {
         let identity = identity(of: stream)
-        return identity.key == key && identity.streamID.elementsEqual(streamID)
+        return identity.key == key && identity.streamID.hasSameBytes(as: streamID)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// True when both have the same bytes.
+    @inline(__always)
+    func hasSameBytes(as other: UnsafeRawBufferPointer) -> Bool {
+        guard count == other.count else { return false }
+        var position = 0
+        while position + 8 <= count {
+            let word = loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            if word != other.loadUnaligned(fromByteOffset: position, as: UInt64.self) { return false }
+            position += 8
+        }
+        while position < count {
+            if self[position] != other[position] { return false }
+            position += 1
+        }
+        return true
     }
 }

@@ -5,15 +5,15 @@ internal import CordwoodBase
 struct StreamTally {
     private struct Stream {
         let hash: UInt64
-        /// `nil` until a new stream is added.
-        var number: UInt32?
+        /// Place in the stream table; `nil` until a new stream is added.
+        var place: UInt32?
         /// An event of the command that names the stream.
         let example: AppendEvent
         var eventCount: UInt32
     }
 
     private var streams: [Stream] = []
-    /// For each event its stream's place in `streams`.
+    /// For each event the number of its stream in `streams`.
     private var streamOfEvent: [Int32] = []
     /// Open addressing over `streams`, a power of two in size, -1 for empty.
     private var slots: [Int32]
@@ -30,29 +30,29 @@ struct StreamTally {
         let hash = StreamTable.hash(event.streamID, under: key)
         var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
         while slots[slot] >= 0 {
-            let place = Int(slots[slot])
-            if streams[place].hash == hash, streams[place].example.streamID.elementsEqual(event.streamID) {
+            let number = Int(slots[slot])
+            if streams[number].hash == hash, streams[number].example.streamID.hasSameBytes(as: event.streamID) {
                 streamOfEvent.append(slots[slot])
-                let before = streams[place].eventCount
-                streams[place].eventCount += 1
+                let before = streams[number].eventCount
+                streams[number].eventCount += 1
                 return before
             }
             slot = (slot + 1) & (slots.count - 1)
         }
-        let number = table.number(of: event.streamID, under: key, hash: hash)
-        let before = number.map { table.eventCount(of: $0) } ?? 0
+        let place = table.place(of: event.streamID, under: key, hash: hash)
+        let before = place.map { table.eventCount(of: $0) } ?? 0
         slots[slot] = Int32(streams.count)
         streamOfEvent.append(Int32(streams.count))
-        streams.append(Stream(hash: hash, number: number, example: event, eventCount: before + 1))
+        streams.append(Stream(hash: hash, place: place, example: event, eventCount: before + 1))
         return before
     }
 
-    /// The number of an event's stream; a stream without one is added by `add`.
-    mutating func stream(ofEvent position: Int, add: (_ hash: UInt64) -> UInt32) -> UInt32 {
-        let place = Int(streamOfEvent[position])
-        if let number = streams[place].number { return number }
-        let number = add(streams[place].hash)
-        streams[place].number = number
-        return number
+    /// The place of an event's stream; a stream without one is added by `add`.
+    mutating func place(ofEvent position: Int, add: (_ hash: UInt64) -> UInt32) -> UInt32 {
+        let number = Int(streamOfEvent[position])
+        if let place = streams[number].place { return place }
+        let place = add(streams[number].hash)
+        streams[number].place = place
+        return place
     }
 }

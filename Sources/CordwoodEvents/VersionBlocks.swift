@@ -13,14 +13,14 @@ struct VersionList {
 /// block's depth in the chain and the first version in it follow from each other. Two words head a block: the position
 /// of the block before it, and that of the block at its depth with the lowest set bit cleared. By these any version and
 /// any sequence is found in few steps from the newest block, and nothing is ever moved.
-final class VersionBlocks {
+struct VersionBlocks: ~Copyable {
     private static let headWords = 2
     private static let smallestShift = 3
     private static let largestShift = 10
     /// Depth from which on all blocks are of the largest size.
     private static let levelDepth = UInt32(largestShift - smallestShift)
 
-    private let words = ChunkedBuffer<UInt32>(chunkShift: 14)
+    private var words = ChunkedBuffer<UInt32>(chunkShift: 14)
 
     var allocatedBytes: Int { words.allocatedBytes }
 
@@ -30,7 +30,7 @@ final class VersionBlocks {
     }
 
     @inline(__always)
-    func append(_ sequence: UInt32, to list: inout VersionList) {
+    mutating func append(_ sequence: UInt32, to list: inout VersionList) {
         let version = list.count
         list.count += 1
         if version == 0 {
@@ -110,7 +110,7 @@ final class VersionBlocks {
         return position
     }
 
-    private func newBlock(depth: UInt32, previous: UInt32, jump: UInt32) -> UInt32 {
+    private mutating func newBlock(depth: UInt32, previous: UInt32, jump: UInt32) -> UInt32 {
         let shift = min(Self.largestShift, Self.smallestShift + Int(depth))
         let position = words.allocate(1 << shift)
         words[position] = previous

@@ -7,12 +7,15 @@ struct BenchCommand: Sendable {
     var verb: OptionTable.Verb
     var run: @Sendable (BenchRun) throws -> Void
 
-    init(_ name: String, _ summary: String, run: @escaping @Sendable (BenchRun) throws -> Void) {
-        verb = OptionTable.Verb(name, summary)
+    init(
+        _ name: String, operands: [String] = [], _ summary: String,
+        run: @escaping @Sendable (BenchRun) throws -> Void
+    ) {
+        verb = OptionTable.Verb(name, operands: operands, summary)
         self.run = run
     }
 
-    static let all: [BenchCommand] = [.device, .loop]
+    static let all: [BenchCommand] = [.device, .loop, .events]
 }
 
 /// One call of a sub-command.

@@ -74,6 +74,15 @@ final class Workbench {
         return store.apply(command)
     }
 
+    /// Applies a command that the log does not keep, for tests of the indexes alone.
+    func applyWithoutLog(_ payload: [UInt8]) {
+        let index = store.lastAppliedIndex.next
+        _ = store.apply(
+            PartitionCommand(
+                partition: 7, partitionIndex: index, raftIndex: RaftIndex(index.rawValue), term: 1,
+                timestampMicroseconds: clock, payload: payload[...]))
+    }
+
     @discardableResult
     func append(_ events: [TestEvent], key: PartitionKey = TestEvent.key) throws -> AppendAnswer {
         try AppendAnswer(decoding: apply(TestEvent.encode(events, key: key)).answer)
