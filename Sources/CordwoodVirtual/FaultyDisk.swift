@@ -1,11 +1,12 @@
 import CordwoodBase
-public import CordwoodIO
+import CordwoodIO
 
-/// A file system in memory that keeps exactly the promises of `FileSystem` and `File`, and no other.
+/// A disk with its file system, in memory, that keeps exactly the promises of `FileSystem` and `File`, and no other. The
+/// engine reaches it through the seams of a world.
 ///
 /// Every operation takes virtual time and can be made to fail. What has not been synced may be lost, torn, reordered or
 /// turned to garbage when the power fails; what is durable stays, until a test damages it on purpose.
-public final class FaultyDisk: FileSystem {
+public final class FaultyDisk {
     public struct Options: Sendable {
         /// The unit in which writes persist: 512 or 4096.
         public var sectorBytes = 512
@@ -45,7 +46,8 @@ public final class FaultyDisk: FileSystem {
     private var underWay: [Int: DiskOperation] = [:]
     private var lockedPaths: Set<String> = []
     private var openFiles = 0
-    private var isHalted = false
+    /// How often the power has failed. Whoever was there before the last time waits for ever.
+    private(set) var generation = 0
 
     init(image: DiskImage, options: Options, random: VirtualRandom, clock: VirtualClock, trace: Trace) {
         self.image = image
@@ -61,8 +63,15 @@ public final class FaultyDisk: FileSystem {
     /// Takes back all faults.
     public func clearFaults() { faults.removeAll() }
 
-    /// From here on nothing completes.
-    func halt() { isHalted = true }
+    /// The power fails and comes back: the disk holds what the crash left, nothing that was under way completes, and
+    /// nobody who was there before is heard any more.
+    func powerCycle(leaving image: DiskImage) {
+        generation += 1
+        self.image = image
+        underWay = [:]
+        lockedPaths = []
+        openFiles = 0
+    }
 
     var operationsUnderWay: [String] { underWay.sorted { $0.key < $1.key }.map { "disk \($0.value)" } }
 
@@ -71,6 +80,7 @@ public final class FaultyDisk: FileSystem {
     /// What the operation is to do beside its work.
     struct Verdict {
         var operation: DiskOperation
+        var generation: Int
         var effect: DiskFault.Effect?
 
         var lies: Bool {
@@ -101,7 +111,7 @@ public final class FaultyDisk: FileSystem {
             faultsShown += 1
             break
         }
-        return Verdict(operation: operation, effect: effect)
+        return Verdict(operation: operation, generation: generation, effect: effect)
     }
 
     /// The time the operation takes. Throws the error of a fault that fails it.
@@ -111,7 +121,7 @@ public final class FaultyDisk: FileSystem {
         if case .stall(let more)? = verdict.effect { nanoseconds += more }
         await clock.sleep(nanoseconds: nanoseconds)
         if case .hang? = verdict.effect { await hang() }
-        if isHalted { await hang() }
+        if verdict.generation != generation { await hang() }
         underWay[verdict.operation.number] = nil
         trace.record("disk done", UInt64(verdict.operation.number))
         if case .fail(let reason, let errorNumber)? = verdict.effect {
@@ -129,7 +139,7 @@ public final class FaultyDisk: FileSystem {
         onCrashPoint(CrashPoint(operation: operation, side: side, image: image))
     }
 
-    private func hang() async {
+    func hang() async {
         await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
     }
 
@@ -141,11 +151,13 @@ public final class FaultyDisk: FileSystem {
 
     func chance(_ numerator: UInt64, in denominator: UInt64) -> Bool { random.chance(numerator, in: denominator) }
 
-    func closeFile() { openFiles -= 1 }
+    func closeFile(of generation: Int) {
+        if generation == self.generation { openFiles -= 1 }
+    }
 
-    // MARK: FileSystem
+    // MARK: Files and directories
 
-    public func open(_ path: String, _ mode: FileMode) async throws(IOError) -> any File {
+    func open(_ path: String, _ mode: FileMode) async throws(IOError) -> any File {
         let verdict = begin(.open, path)
         try await pass(verdict)
         if openFiles >= options.maxOpenFiles { throw failure(.tooManyFiles, verdict, errorNumber: 24) }
@@ -165,7 +177,7 @@ public final class FaultyDisk: FileSystem {
         return FaultyFile(disk: self, path: path, node: node, mode: mode)
     }
 
-    public func list(_ directory: String) async throws(IOError) -> [DirectoryEntry] {
+    func list(_ directory: String) async throws(IOError) -> [DirectoryEntry] {
         let verdict = begin(.list, directory)
         try await pass(verdict)
         guard case .directory(let node)? = image.find(directory) else {
@@ -178,7 +190,7 @@ public final class FaultyDisk: FileSystem {
         return entries
     }
 
-    public func makeDirectory(_ path: String) async throws(IOError) {
+    func makeDirectory(_ path: String) async throws(IOError) {
         let verdict = begin(.makeDirectory, path)
         try await pass(verdict)
         switch image.find(path) {
@@ -191,7 +203,7 @@ public final class FaultyDisk: FileSystem {
         completed(verdict)
     }
 
-    public func rename(_ source: String, to target: String) async throws(IOError) {
+    func rename(_ source: String, to target: String) async throws(IOError) {
         let verdict = begin(.rename, source)
         try await pass(verdict)
         guard let from = image.place(source), let moved = image.node(at: from), let to = image.place(target) else {
@@ -204,7 +216,7 @@ public final class FaultyDisk: FileSystem {
         completed(verdict)
     }
 
-    public func remove(_ path: String) async throws(IOError) {
+    func remove(_ path: String) async throws(IOError) {
         let verdict = begin(.remove, path)
         try await pass(verdict)
         guard let place = image.place(path), let node = image.node(at: place) else {
@@ -215,7 +227,7 @@ public final class FaultyDisk: FileSystem {
         completed(verdict)
     }
 
-    public func syncDirectory(_ path: String) async throws(IOError) {
+    func syncDirectory(_ path: String) async throws(IOError) {
         let verdict = begin(.syncDirectory, path)
         guard case .directory(let node)? = image.find(path) else {
             throw failure(.notFound, verdict, errorNumber: 2)
@@ -226,7 +238,7 @@ public final class FaultyDisk: FileSystem {
         completed(verdict)
     }
 
-    public func freeBytes(_ path: String) async throws(IOError) -> UInt64 {
+    func freeBytes(_ path: String) async throws(IOError) -> UInt64 {
         let verdict = begin(.freeBytes, path)
         try await pass(verdict)
         return freeBytesNow
@@ -237,14 +249,16 @@ public final class FaultyDisk: FileSystem {
         return options.capacityBytes > used ? options.capacityBytes - used : 0
     }
 
-    public func lock(_ path: String) async throws(IOError) -> any FileLock {
+    func lock(_ path: String) async throws(IOError) -> any FileLock {
         let verdict = begin(.lock, path)
         try await pass(verdict)
         guard let place = image.place(path) else { throw failure(.notFound, verdict, errorNumber: 2) }
         if image.node(at: place) == nil { _ = image.makeFile(at: place) }
         guard lockedPaths.insert(path).inserted else { throw failure(.locked, verdict, errorNumber: 11) }
         completed(verdict)
-        return VirtualLock { [weak self] in self?.lockedPaths.remove(path) }
+        return VirtualLock { [weak self, generation] in
+            if let self, self.generation == generation { self.lockedPaths.remove(path) }
+        }
     }
 }
 

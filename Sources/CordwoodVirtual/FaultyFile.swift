@@ -8,30 +8,32 @@ final class FaultyFile: File {
     private let disk: FaultyDisk
     private let node: UInt64
     private let isWritable: Bool
+    private let generation: Int
     private var isClosed = false
 
     init(disk: FaultyDisk, path: String, node: UInt64, mode: FileMode) {
         self.disk = disk
         self.path = path
         self.node = node
+        generation = disk.generation
         isWritable = mode.writable
         isDirect = mode.direct && disk.options.supportsDirect
     }
 
     deinit {
-        if !isClosed { disk.closeFile() }
+        if !isClosed { disk.closeFile(of: generation) }
     }
 
     var alignmentBytes: Int { isDirect ? disk.options.alignmentBytes : 1 }
 
     func size() async throws(IOError) -> UInt64 {
-        let verdict = try begin(.size)
+        let verdict = try await begin(.size)
         try await disk.pass(verdict)
         return disk.image.file(node).cached.size
     }
 
     func read(into buffer: IOBuffer, _ range: Range<Int>, at offset: UInt64) async throws(IOError) -> Int {
-        let verdict = try begin(.read, offset: offset, length: range.count)
+        let verdict = try await begin(.read, offset: offset, length: range.count)
         try checkAlignment(verdict, range, offset)
         try await disk.pass(verdict)
         if isDirect, disk.image.file(node).cacheDeceives { disk.image.dropCache(node) }
@@ -42,7 +44,7 @@ final class FaultyFile: File {
     func write(
         _ buffer: IOBuffer, _ range: Range<Int>, at offset: UInt64, durable: Bool
     ) async throws(IOError) {
-        let verdict = try begin(.write, offset: offset, length: range.count)
+        let verdict = try await begin(.write, offset: offset, length: range.count)
         try checkWritable(verdict)
         try checkAlignment(verdict, range, offset)
         var place = offset
@@ -64,7 +66,7 @@ final class FaultyFile: File {
     }
 
     func sync() async throws(IOError) {
-        let verdict = try begin(.sync)
+        let verdict = try await begin(.sync)
         let cover = disk.image.coveredBySync(node)
         do {
             try await disk.pass(verdict)
@@ -77,7 +79,7 @@ final class FaultyFile: File {
     }
 
     func resize(_ size: UInt64) async throws(IOError) {
-        let verdict = try begin(.resize, offset: size)
+        let verdict = try await begin(.resize, offset: size)
         try checkWritable(verdict)
         try await disk.pass(verdict)
         try checkSpace(verdict, end: size)
@@ -86,7 +88,7 @@ final class FaultyFile: File {
     }
 
     func dropCache() async throws(IOError) {
-        let verdict = try begin(.dropCache)
+        let verdict = try await begin(.dropCache)
         try await disk.pass(verdict)
         disk.image.dropCache(node)
     }
@@ -94,14 +96,15 @@ final class FaultyFile: File {
     func close() async {
         guard !isClosed else { return }
         isClosed = true
-        disk.closeFile()
+        disk.closeFile(of: generation)
     }
 
     // MARK: Checks
 
     private func begin(
         _ kind: DiskOperationKind, offset: UInt64 = 0, length: Int = 0
-    ) throws(IOError) -> FaultyDisk.Verdict {
+    ) async throws(IOError) -> FaultyDisk.Verdict {
+        if generation != disk.generation { await disk.hang() }
         if isClosed { throw IOError(.closed, operation: kind.rawValue, subject: path) }
         return disk.begin(kind, path, offset: offset, length: length)
     }

@@ -7,8 +7,8 @@ public import CordwoodIO
 /// jumps to the next timer; when there is no timer either, the world is stuck and says what still waits. The same seed
 /// and the same calls give the same run, which `trace.hash` shows.
 ///
-/// A world is used by one thread at a time. After `crash()` it does nothing more; the image that it returns is mounted
-/// in a new world, which is how a machine starts again.
+/// A world is used by one thread at a time. `crash()` cuts its power and gives it back: what runs then is the next life of
+/// the machine, with new seams and a disk that holds what the crash left.
 public final class VirtualWorld {
     public let seed: UInt64
     public let trace: Trace
@@ -30,13 +30,17 @@ public final class VirtualWorld {
             trace: trace)
         network = VirtualNetwork(
             random: VirtualRandom(seed: seed, concern: "network"), clock: clock, trace: trace)
+        crashRandom = VirtualRandom(seed: seed, concern: "crash")
+        engineRandom = VirtualRandom(seed: seed, concern: "engine")
         seams = Seams(
-            clock: clock, files: disk, network: network, random: VirtualRandom(seed: seed, concern: "engine"),
-            scheduler: scheduler)
+            clock: clock, files: Mount(disk), network: network, random: engineRandom, scheduler: scheduler)
     }
 
-    /// What the engine is given.
-    public let seams: Seams
+    private let engineRandom: VirtualRandom
+    private let crashRandom: VirtualRandom
+
+    /// What the engine is given. After a crash it is given new ones; the old disk is dead.
+    public private(set) var seams: Seams
 
     /// A stream of random numbers for one concern of a test: its workload, its faults.
     public func random(_ concern: String) -> VirtualRandom { VirtualRandom(seed: seed, concern: concern) }
@@ -77,11 +81,15 @@ public final class VirtualWorld {
         clock.advance(to: end)
     }
 
-    /// Pulls the plug: nothing of this world completes any more. Returns one of the disk states that the crash may have
-    /// left, drawn by the seed.
+    /// The power fails and comes back. What was under way never completes, and the disk is in one of the states that the
+    /// crash may have left, drawn by the seed. Returns that state, which can be mounted in another world, too.
+    @discardableResult
     public func crash() -> DiskImage {
-        disk.halt()
-        return disk.image.crashed(sectorBytes: disk.options.sectorBytes, random: random("crash"))
+        let left = disk.image.crashed(sectorBytes: disk.options.sectorBytes, random: crashRandom)
+        disk.powerCycle(leaving: left)
+        seams = Seams(
+            clock: clock, files: Mount(disk), network: network, random: engineRandom, scheduler: scheduler)
+        return left
     }
 
     /// What has not ended, in words.

@@ -87,6 +87,17 @@ public final class RecordedLog {
         acknowledge(number)
     }
 
+    /// Exports a range of the log and installs it in its own place, which drops what follows it.
+    public func reinstall(_ range: Range<RaftIndex>) async throws {
+        let exported = try await store.export(range)
+        var next = model
+        next.apply(.truncate(after: range.upperBound.previous))
+        history.append(next)
+        let number = history.count - 1
+        try await store.install(exported, at: range.lowerBound)
+        acknowledge(number)
+    }
+
     /// Ends the batch and waits for everything that was begun.
     public func settle() async throws {
         store.endBatch()
