@@ -12,8 +12,10 @@ complain() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
 }
 
-# Installs the Debian packages that are named and not there yet. Says nothing when there is nothing to do.
+# Installs the Debian packages that are named and not there yet. Says nothing when there is nothing to do. On other
+# systems what is needed must be there already.
 need_packages() {
+    command -v apt-get >/dev/null || return 0
     local missing=() package
     for package in "$@"; do
         dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
@@ -37,9 +39,7 @@ need_packages() {
 
 # What the build needs. The compiler itself is not a Debian package.
 need_build_tools() {
-    if command -v apt-get >/dev/null; then
-        need_packages liburing-dev libxxhash-dev pkg-config
-    fi
+    need_packages liburing-dev libxxhash-dev pkg-config
     command -v swift >/dev/null || {
         complain "Swift 6.3 or later is needed: https://www.swift.org/install/linux"
         return 1
