@@ -32,7 +32,10 @@ ROOMS = {
     "CordwoodConformance": {
         "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
     },
-    "cordwood-node": {"Cordwood", "CordwoodServer", "CordwoodEvents", "CordwoodOptions", "CordwoodPlatform"},
+    "cordwood-node": {
+        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
+        "CordwoodNode", "CordwoodServer",
+    },
     "cordwood-inspect": {
         "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
         "CordwoodOptions",
