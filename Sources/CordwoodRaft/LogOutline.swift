@@ -143,7 +143,7 @@ struct LogOutline: Sendable {
     /// Moves the boundary to `index`, which is applied.
     mutating func compact(through index: RaftIndex) {
         guard index > boundary.index, let term = term(at: index) else { return }
-        invariant(index <= applied, "compaction through \(index) beyond applied: \(self)")
+        invariant(index <= committed, "compaction through \(index) beyond commit: \(self)")
         let kept = runs.lastIndex { $0.first <= index.next } ?? 0
         runs.removeFirst(kept)
         if let run = runs.first, run.first <= index { runs[0].first = index.next }

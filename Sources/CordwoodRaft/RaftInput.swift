@@ -58,6 +58,7 @@ public enum ProposalRefusal: Hashable, Sendable {
 }
 
 /// What becomes of a proposal in the call that makes it.
+/// What became of a proposal, in the same call.
 public enum ProposalAnswer: Hashable, Sendable {
     case accepted(LogPosition)
     /// A configuration change that must not be made now: an empty entry takes its place.

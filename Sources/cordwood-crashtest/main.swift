@@ -1,1 +1,10 @@
-print("cordwood")
+import Foundation
+
+let commands: [any Command.Type] = [RaftScenariosCommand.self]
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+guard let name = arguments.first, let command = commands.first(where: { $0.name == name }) else {
+    complain("usage: cordwood-crashtest COMMAND\n" + commands.map { "  " + $0.synopsis }.joined(separator: "\n"))
+    exit(2)
+}
+exit(command.run(Array(arguments.dropFirst())))
