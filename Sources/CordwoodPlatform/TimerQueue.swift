@@ -80,7 +80,7 @@ struct TimerQueue {
         var index = start
         while true {
             var least = index
-            for child in (2 * index + 1)..<min(2 * index + 3, max(heap.count, 2 * index + 1)) {
+            for child in (2 * index + 1)...(2 * index + 2) where child < heap.count {
                 if heap[child].precedes(heap[least]) { least = child }
             }
             guard least != index else { return }
