@@ -1,0 +1,191 @@
+internal import CordwoodBase
+internal import CordwoodRaft
+
+/// What a segmented log holds, as far as it is kept in memory: the meaning of the stream up to some batch.
+///
+/// Built from the stream when it is opened and moved by the same steps while it is written, so both agree by
+/// construction. Bounded: term runs, one tail a partition, one mark every 64 KiB, and chain and slices of the entries
+/// that may still be truncated.
+struct LogContents {
+    /// The log starts behind this entry.
+    private(set) var boundary = LogBoundary.zero
+    /// The last entry, or the boundary.
+    private(set) var last = LogBoundary.zero
+    private(set) var terms = TermRuns(boundary: 0, term: 0)
+    private(set) var tails = PartitionTails()
+    var index = SparseIndex()
+    var vote = Vote.none
+    /// Highest index that a batch header named as committed.
+    private(set) var commitHint: RaftIndex = 0
+    var gates: [GateRecord] = []
+    var firstSegment: SegmentID = .none
+    var epoch: StreamEpoch = 0
+    /// The newest complete system checkpoint.
+    private(set) var checkpoint: SystemCheckpoint?
+    var checkpointNumber: UInt64 = 0
+    /// The last installation, until a system checkpoint follows it.
+    private(set) var installation: InstallRecord?
+
+    /// Chain and slices of an entry: what dropping it needs.
+    private struct EntryTrace {
+        var chain: ChainValue
+        var slices: EntrySlices
+    }
+
+    private var traces = IndexedQueue<EntryTrace>(firstIndex: 1)
+    /// So many entries can be dropped even when they are known to be committed.
+    static let minimumTraces: UInt64 = 65_536
+
+    var startIndex: RaftIndex { boundary.index.next }
+    var nextIndex: RaftIndex { last.index.next }
+
+    /// Chain value at an index, when it is still known: the boundary's, the last one's, or a recent entry's.
+    func chain(at index: RaftIndex) -> ChainValue? {
+        if index == last.index { return last.chain }
+        if index == boundary.index { return boundary.chain }
+        return traces[index]?.chain
+    }
+
+    /// Why the slices cannot be those of the next entry; `nil` when they can.
+    func refusal(ofSlices slices: EntrySlices) -> String? {
+        switch slices {
+        case .none: return nil
+        case .one(let slice): return tails.refusal(of: slice)
+        case .many(let slices):
+            for (number, slice) in slices.enumerated() {
+                if number > 0, slices[number - 1].partition >= slice.partition {
+                    return "slices are not in ascending order of partition"
+                }
+                if let refusal = tails.refusal(of: slice) { return refusal }
+            }
+            return nil
+        }
+    }
+
+    /// Checks the slices of entries that are to be appended and moves the tails to them. Nothing has changed when it
+    /// says why they are refused.
+    mutating func admit(_ entries: [Entry]) -> String? {
+        for (position, entry) in entries.enumerated() {
+            if let refusal = refusal(ofSlices: entry.slices) {
+                for admitted in entries[..<position].reversed() {
+                    for slice in admitted.slices { tails.retreat(slice) }
+                }
+                return "entry \(entry.index): \(refusal)"
+            }
+            for slice in entry.slices { tails.advance(slice, raftIndex: entry.index) }
+        }
+        return nil
+    }
+
+    mutating func append(term: Term, slices: EntrySlices, chain: ChainValue) {
+        last = LogBoundary(index: last.index.next, term: term, chain: chain)
+        terms.append(term)
+        traces.append(EntryTrace(chain: chain, slices: slices))
+        switch slices {
+        case .none: break
+        case .one(let slice): tails.advance(slice, raftIndex: last.index)
+        case .many(let slices): for slice in slices { tails.advance(slice, raftIndex: last.index) }
+        }
+        trimTraces()
+    }
+
+    /// True when everything behind `index` can be dropped.
+    func canTruncate(after index: RaftIndex) -> Bool {
+        index >= boundary.index && index <= last.index && chain(at: index) != nil
+            && (index == last.index || index.next >= traces.firstIndex)
+    }
+
+    mutating func truncate(after index: RaftIndex) {
+        guard let term = terms.term(at: index), let chain = chain(at: index), canTruncate(after: index) else {
+            brokenInvariant("truncation after \(index) of \(boundary.index)...\(last.index)")
+        }
+        while last.index > index, let trace = traces.removeLast() {
+            switch trace.slices {
+            case .none: break
+            case .one(let slice): tails.retreat(slice)
+            case .many(let slices): for slice in slices { tails.retreat(slice) }
+            }
+            last.index = last.index.previous
+        }
+        last = LogBoundary(index: index, term: term, chain: chain)
+        terms.truncate(after: index)
+        self.index.truncate(after: index)
+        commitHint = min(commitHint, index)
+    }
+
+    /// The tails as they were behind an entry that everything behind can be dropped to; all unknown for `nil`.
+    func tails(after index: RaftIndex?) -> PartitionTails {
+        guard let index, index < last.index, canTruncate(after: index) else {
+            return index == nil ? PartitionTails() : tails
+        }
+        var copy = self
+        copy.truncate(after: index)
+        return copy.tails
+    }
+
+    /// Moves the boundary up to an entry that is held.
+    mutating func compact(through newBoundary: LogBoundary) {
+        boundary = newBoundary
+        terms.compact(through: newBoundary.index)
+    }
+
+    /// Replaces everything by a boundary beyond the end: entries up to it are not in this log.
+    mutating func replaceAll(by newBoundary: LogBoundary) {
+        boundary = newBoundary
+        last = newBoundary
+        terms = TermRuns(boundary: newBoundary.index, term: newBoundary.term)
+        traces.reset(firstIndex: newBoundary.index.next)
+        tails.forget(through: newBoundary.index)
+        index.removeAll()
+        commitHint = max(commitHint, newBoundary.index)
+    }
+
+    /// A Raft snapshot takes the place of everything.
+    mutating func install(_ record: InstallRecord) {
+        replaceAll(by: record.boundary)
+        commitHint = record.boundary.index
+        installation = record
+    }
+
+    /// Takes a checkpoint that is complete.
+    mutating func take(_ checkpoint: SystemCheckpoint) {
+        self.checkpoint = checkpoint
+        installation = nil
+        tails.merge(checkpoint.partitions)
+    }
+
+    mutating func noteCommit(_ index: RaftIndex) {
+        commitHint = max(commitHint, min(index, last.index))
+        trimTraces()
+    }
+
+    /// Takes a segment's carry record as the state: reading begins there.
+    mutating func begin(with carry: CarryRecord) {
+        boundary = carry.boundary
+        last = carry.last
+        // Entries between the boundary and the last one may be in segments that are gone; the boundary has to pass them.
+        terms = TermRuns(boundary: carry.last.index, term: carry.last.term)
+        traces.reset(firstIndex: carry.last.index.next)
+        tails.forget(through: carry.last.index)
+        vote = carry.vote
+        commitHint = carry.commitHint
+        gates = carry.gates
+        firstSegment = carry.firstSegment
+        epoch = carry.epoch
+    }
+
+    /// Goes on behind an entry that is not held; the boundary stays and has to pass it later.
+    mutating func restart(at entry: LogBoundary) {
+        last = entry
+        terms = TermRuns(boundary: entry.index, term: entry.term)
+        traces.reset(firstIndex: entry.index.next)
+        tails.forget(through: entry.index)
+        index.removeAll()
+    }
+
+    private mutating func trimTraces() {
+        guard last.index.rawValue > Self.minimumTraces else { return }
+        let keep = min(commitHint, last.index - Self.minimumTraces)
+        while traces.firstIndex < keep, !traces.isEmpty { traces.removeFirst() }
+    }
+}

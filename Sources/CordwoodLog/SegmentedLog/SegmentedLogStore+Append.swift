@@ -1,0 +1,202 @@
+public import CordwoodBase
+public import CordwoodRaft
+
+extension SegmentedLogStore {
+    public func append(_ entries: [Entry]) throws(LogError) -> LogTicket {
+        let commit = try requireWritable()
+        try checkShape(of: entries, from: nextIndex)
+        try checkSpace(for: entries)
+        if let refusal = contents.admit(entries) { throw .invalidArgument(refusal) }
+        write(entries, commit)
+        return ticket()
+    }
+
+    public func replaceSuffix(from index: RaftIndex, with entries: [Entry]) throws(LogError) -> LogTicket {
+        let commit = try requireWritable()
+        guard index >= startIndex, index <= nextIndex else {
+            throw .invalidArgument("suffix from \(index) of a log from \(startIndex) to \(nextIndex)")
+        }
+        if index == nextIndex { return try append(entries) }
+        try checkShape(of: entries, from: index)
+        try checkSpace(for: entries)
+        try checkTruncation(after: index.previous)
+        let before = contents
+        contents.truncate(after: index.previous)
+        if let refusal = contents.admit(entries) {
+            contents = before
+            throw .invalidArgument(refusal)
+        }
+        dropSuffix(commit)
+        write(entries, commit)
+        return ticket()
+    }
+
+    public func truncate(after index: RaftIndex) throws(LogError) -> LogTicket {
+        let commit = try requireWritable()
+        if index >= contents.last.index { return currentTicket }
+        guard index >= contents.boundary.index else {
+            throw .invalidArgument("truncation after \(index) of a log from \(startIndex)")
+        }
+        try checkTruncation(after: index)
+        contents.truncate(after: index)
+        dropSuffix(commit)
+        return ticket()
+    }
+
+    public func recordVote(_ vote: Vote) throws(LogError) -> LogTicket {
+        let commit = try requireWritable()
+        contents.vote = vote
+        appendControl(.vote(vote), commit)
+        return ticket(index: 0)
+    }
+
+    /// Puts the acknowledgement gate in force from the next entry on. Must be durable before an acknowledgement under it.
+    public func recordGate(_ gate: AckGate) throws(LogError) -> LogTicket {
+        let commit = try requireWritable()
+        let record = GateRecord(gate: gate, from: nextIndex)
+        contents.gates.append(record)
+        appendControl(.gate(record), commit)
+        return ticket(index: 0)
+    }
+
+    public func endBatch() { commit?.submit() }
+
+    public func updateCommit(_ index: RaftIndex) { committed = max(committed, min(index, contents.last.index)) }
+
+    /// True when an append of so many framed bytes has a preallocated place; the reserve does not count.
+    public func canAdmit(bytes: Int) -> Bool {
+        guard health == .ok, let stream, let commit else { return false }
+        // A batch that does not fit leaves the rest of its segment unused: half of a spare can be relied on at least.
+        let ready = stream.remainingBytes + (stream.pool?.readyBytes ?? 0)
+        return UInt64(bytes + commit.pendingBytes + stream.alignmentBytes) <= ready && !commit.isStalled
+    }
+
+    // MARK: Tickets
+
+    public func waitUntilDurable(_ ticket: LogTicket) async throws(LogError) {
+        while true {
+            if isStale(ticket) { throw .stale }
+            if ticket.sequence <= settledSequence { return }
+            if let failure { throw failure }
+            if health == .closed, lock == nil { throw .closed }
+            await withUnsafeContinuation { continuation in
+                let position = waiters.lastIndex { $0.sequence <= ticket.sequence }.map { $0 + 1 } ?? 0
+                waiters.insert((ticket.sequence, continuation), at: position)
+            }
+        }
+    }
+
+    public func flush() async throws(LogError) {
+        _ = try requireWritable()
+        let ticket = currentTicket
+        endBatch()
+        try await waitUntilDurable(ticket)
+    }
+
+    /// Names everything that was asked for so far, without an entry that a truncation could drop.
+    var currentTicket: LogTicket { LogTicket(epoch: contents.epoch, index: 0, sequence: sequence) }
+
+    private func ticket(index: RaftIndex? = nil) -> LogTicket {
+        LogTicket(epoch: contents.epoch, index: index ?? contents.last.index, sequence: sequence)
+    }
+
+    /// True when a later truncation dropped the entry that the ticket names.
+    private func isStale(_ ticket: LogTicket) -> Bool {
+        guard let truncation = truncations.first(where: { $0.epoch > ticket.epoch }) else { return false }
+        return truncation.index < ticket.index
+    }
+
+    // MARK: Framing
+
+    private func checkShape(of entries: [Entry], from index: RaftIndex) throws(LogError) {
+        var next = index
+        for entry in entries {
+            guard entry.index == next else {
+                throw .invalidArgument("entry \(entry.index) where \(next) is next")
+            }
+            guard entry.payload.count <= options.maximumEntryBytes else {
+                throw .invalidArgument(
+                    "entry \(next) of \(entry.payload.count) bytes, the limit is \(options.maximumEntryBytes)")
+            }
+            for slice in entry.slices {
+                guard Int(slice.offset) + Int(slice.length) <= entry.payload.count, slice.partitionIndex > 0 else {
+                    throw .invalidArgument("a slice of entry \(next) reaches beyond its payload")
+                }
+            }
+            guard BatchBuilder.framedBytes(of: entry) <= largestFramedBytes else {
+                throw .invalidArgument("entry \(next) does not fit half a segment")
+            }
+            next = next.next
+        }
+    }
+
+    /// What the largest record may take: half a segment, less header, carry and seal.
+    private var largestFramedBytes: Int {
+        Int(options.segmentBytes / 2) - LogFormat.batchHeaderBytes
+    }
+
+    /// Refuses what has no place while the disk is full. Nothing is written then.
+    private func checkSpace(for entries: [Entry]) throws(LogError) {
+        guard let pool = stream?.pool, pool.isSpaceShort else { return }
+        var bytes = 0
+        for entry in entries { bytes += BatchBuilder.framedBytes(of: entry) }
+        if !canAdmit(bytes: bytes) { throw .noSpace("no space for another segment in \(directory)") }
+    }
+
+    private func checkTruncation(after index: RaftIndex) throws(LogError) {
+        guard contents.canTruncate(after: index) else {
+            throw .invalidArgument("entries behind \(index) are committed and cannot be dropped")
+        }
+    }
+
+    private func write(_ entries: [Entry], _ commit: GroupCommit) {
+        // A ticket for nothing is settled with what came before it.
+        guard !entries.isEmpty else { return }
+        sequence += 1
+        for entry in entries {
+            let batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entry), epoch: contents.epoch)
+            let chain = batch.builder.append(entry, after: contents.last.chain)
+            contents.append(term: entry.term, slices: entry.slices, chain: chain)
+            if batch.firstIndex == nil { batch.firstIndex = entry.index }
+            batch.lastIndex = entry.index
+            batch.sequence = sequence
+            var stored = entry
+            stored.chain = chain
+            recent.append(stored)
+            recentBytes += entry.payload.count + EntryRecord.slicesOffset
+        }
+    }
+
+    func appendControl(_ record: ControlRecord, _ commit: GroupCommit) {
+        _ = appendControlBatch(record, commit)
+    }
+
+    @discardableResult
+    func appendControlBatch(_ record: ControlRecord, _ commit: GroupCommit) -> GroupCommit.Batch {
+        sequence += 1
+        let batch = commit.batch(
+            forFramed: BatchBuilder.framedBytes(record.encoded().count), epoch: contents.epoch)
+        batch.builder.append(record)
+        batch.lastIndex = contents.last.index
+        batch.sequence = sequence
+        return batch
+    }
+
+    /// Follows a truncation of the contents: a new epoch, begun by the truncation record as the first of its batch.
+    private func dropSuffix(_ commit: GroupCommit) {
+        let last = contents.last
+        commit.close()
+        commit.truncate(after: last.index)
+        durable = min(durable, last.index)
+        committed = min(committed, last.index)
+        while recent.endIndex > last.index.next, let dropped = recent.removeLast() {
+            recentBytes -= dropped.payload.count + EntryRecord.slicesOffset
+        }
+        if recent.isEmpty { recent.reset(firstIndex: last.index.next) }
+        contents.epoch = contents.epoch.next
+        while let newest = truncations.last, newest.index >= last.index { truncations.removeLast() }
+        truncations.append((contents.epoch, last.index))
+        revision += 1
+        appendControl(.truncation(TruncationRecord(last: last, epoch: contents.epoch)), commit)
+    }
+}

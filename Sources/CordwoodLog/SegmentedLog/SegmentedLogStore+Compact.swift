@@ -1,0 +1,161 @@
+public import CordwoodBase
+public import CordwoodRaft
+
+extension SegmentedLogStore {
+    public func compact(through index: RaftIndex, boundary: LogBoundary?) async throws(LogError) {
+        let commit = try requireWritable()
+        if index <= contents.boundary.index {
+            try await flush()
+            return
+        }
+        if let boundary, boundary.index != index {
+            throw .invalidArgument("a boundary at \(boundary.index) for a compaction through \(index)")
+        }
+        if index > contents.last.index {
+            guard let boundary else {
+                throw .invalidArgument("compaction through \(index) beyond \(contents.last.index) needs a boundary")
+            }
+            startOver(at: boundary, commit)
+        } else {
+            pendingStart = max(pendingStart, index.next)
+            let known = try await boundaryEntry(at: index)
+            if let boundary, boundary != known {
+                throw .invalidArgument("the entry at \(index) is of term \(known.term) and chain \(known.chain)")
+            }
+            // Another compaction may have gone further meanwhile.
+            if known.index > contents.boundary.index {
+                contents.compact(through: known)
+                appendControl(.boundary(known), try requireWritable())
+            }
+        }
+        recent.dropFirst(through: min(contents.boundary.index, durable)) {
+            recentBytes -= $0.payload.count + EntryRecord.slicesOffset
+        }
+        try await flush()
+        try await freeSegments()
+    }
+
+    /// Term and chain of an entry that is held.
+    private func boundaryEntry(at index: RaftIndex) async throws(LogError) -> LogBoundary {
+        if let term = contents.terms.term(at: index), let chain = contents.chain(at: index) {
+            return LogBoundary(index: index, term: term, chain: chain)
+        }
+        let found = try await readBack(index..<index.next, room: .max, isFirst: true)
+        guard let entry = found.first, index <= contents.last.index else {
+            throw .invalidArgument("the entry at \(index) was dropped during the compaction")
+        }
+        return LogBoundary(index: index, term: entry.term, chain: entry.chain)
+    }
+
+    /// The log goes on behind a boundary beyond its end.
+    func startOver(at boundary: LogBoundary, _ commit: GroupCommit) {
+        replaceAll(by: boundary, commit) { $0.replaceAll(by: boundary) }
+        appendControl(.boundary(boundary), commit)
+    }
+
+    /// Everything that is held gives way to a boundary.
+    private func replaceAll(
+        by boundary: LogBoundary, _ commit: GroupCommit, _ change: (inout LogContents) -> Void
+    ) {
+        commit.close()
+        commit.truncate(after: boundary.index)
+        commit.forgetEntries()
+        change(&contents)
+        recent.reset(firstIndex: boundary.index.next)
+        recentBytes = 0
+        durable = min(durable, boundary.index)
+        committed = max(committed, boundary.index)
+        revision += 1
+    }
+
+    // MARK: Installation and checkpoint
+
+    /// Records that a Raft snapshot takes the place of the log up to `boundary` and of everything behind it: the commit
+    /// point of an installation. Durable on return; `installation` names it until a system checkpoint follows.
+    public func recordInstallation(_ boundary: LogBoundary, manifest: [UInt8]) async throws(LogError) {
+        let commit = try requireWritable()
+        guard boundary.index >= contents.boundary.index else {
+            throw .invalidArgument("installation at \(boundary.index) of a log from \(startIndex)")
+        }
+        guard manifest.count <= Int(options.segmentBytes / 4) else {
+            throw .invalidArgument("a manifest of \(manifest.count) bytes")
+        }
+        let record = InstallRecord(boundary: boundary, epoch: contents.epoch.next, manifest: manifest)
+        replaceAll(by: boundary, commit) { $0.install(record) }
+        committed = boundary.index
+        contents.epoch = record.epoch
+        while let newest = truncations.last, newest.index >= boundary.index { truncations.removeLast() }
+        truncations.append((record.epoch, boundary.index))
+        appendControl(.install(record), commit)
+        try await flush()
+    }
+
+    /// Puts a system checkpoint into the stream. Durable on return; segments before it may be freed then.
+    public func writeSystemCheckpoint(_ checkpoint: SystemCheckpoint) async throws(LogError) {
+        let commit = try requireWritable()
+        let encoded = checkpoint.encoded()
+        let pieceBytes = min(256 << 10, Int(options.segmentBytes / 8), options.batchBytes / 2)
+        let count = (encoded.count + pieceBytes - 1) / pieceBytes
+        contents.checkpointNumber += 1
+        for piece in 0..<count {
+            let bytes = encoded[piece * pieceBytes..<min((piece + 1) * pieceBytes, encoded.count)]
+            let batch = appendControlBatch(
+                .checkpoint(
+                    CheckpointPiece(
+                        number: contents.checkpointNumber, piece: UInt32(piece), pieceCount: UInt32(count),
+                        bytes: [UInt8](bytes))), commit)
+            if piece == 0 { batch.beginsCheckpoint = true }
+            if piece == count - 1 { batch.endsCheckpoint = true }
+        }
+        contents.take(checkpoint)
+        try await flush()
+        try await freeSegments()
+    }
+
+    // MARK: Floor
+
+    /// Raises the lowest index that must stay on disk. Whole segments below it, below the log's start and before the
+    /// newest durable system checkpoint are freed.
+    public func raiseFloor(to index: RaftIndex) async throws(LogError) {
+        _ = try requireWritable()
+        floor = max(floor, index)
+        try await freeSegments()
+    }
+
+    private func freeSegments() async throws(LogError) {
+        guard let stream, let commit, !isFreeing else { return }
+        let first = firstNeededSegment(stream)
+        guard let oldest = stream.segments.first?.segment, first > oldest else { return }
+        isFreeing = true
+        defer { isFreeing = false }
+        if first > contents.firstSegment {
+            contents.firstSegment = first
+            appendControl(.release(first), commit)
+            try await flush()
+        }
+        contents.index.release(before: first)
+        for segment in stream.segments where segment.segment < first { await readers.retire(segment.segment) }
+        try await stream.release(before: first)
+    }
+
+    /// The oldest segment that holds anything needed.
+    private func firstNeededSegment(_ stream: AppendOnlyFile) -> SegmentID {
+        let limit = min(floor, startIndex)
+        var first = stream.segments.first?.segment ?? .none
+        guard let checkpoint = durableCheckpoint?.segment else { return first }
+        for segment in stream.segments.dropLast() {
+            let id = segment.segment
+            guard id < checkpoint, contents.index.firstEntry(behind: id) ?? nextIndex <= limit else { break }
+            first = id.next
+        }
+        return first
+    }
+
+    /// The last index of the newest segment that lies wholly below the floor and could go, if there is one.
+    public var reclaimableThrough: RaftIndex? {
+        guard let stream else { return nil }
+        let first = firstNeededSegment(stream)
+        guard let oldest = stream.segments.first?.segment, first > oldest, first.rawValue > 1 else { return nil }
+        return (contents.index.firstEntry(behind: first.previous) ?? nextIndex).previous
+    }
+}

@@ -1,0 +1,143 @@
+public import CordwoodBase
+public import CordwoodRaft
+
+/// The transfer form of a range of entries: header, the position before the first entry, the entries as they are stored,
+/// and a checksum over all of it.
+enum LogExport {
+    static let magic: UInt32 = 0x5058_5743  // "CWXP"
+    static let version: UInt16 = 1
+    static let headerBytes = 56
+    static let checksumSeed: UInt64 = 0x6578_706F_7274
+
+    static func encode(_ entries: [Entry], after previous: LogBoundary) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: magic)
+        bytes.append(littleEndian: version)
+        bytes.append(littleEndian: UInt16(0))
+        bytes.append(littleEndian: UInt64(entries.count))
+        bytes.append(littleEndian: UInt64(0))
+        bytes.append(boundary: previous)
+        var chain = previous.chain
+        for entry in entries {
+            let length = EntryRecord.lengthBytes(slices: entry.slices.count, payload: entry.payload.count)
+            let start = bytes.count
+            bytes.append(contentsOf: repeatElement(0, count: BatchBuilder.framedBytes(length)))
+            bytes.withUnsafeMutableBytes {
+                chain = EntryRecord.encode(
+                    entry, after: chain, into: UnsafeMutableRawBufferPointer(rebasing: $0[start..<start + length]))
+            }
+        }
+        let checksum = bytes.withUnsafeBytes { Checksum.xxh3Wide($0, seed: checksumSeed) }
+        bytes.append(littleEndian: checksum.low)
+        bytes.append(littleEndian: checksum.high)
+        return bytes
+    }
+
+    static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> (previous: LogBoundary, [Entry]) {
+        guard bytes.count >= headerBytes + 16 else {
+            throw .truncated(needed: headerBytes + 16, available: bytes.count)
+        }
+        let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 16)])
+        var tail = ByteReader(bytes, offset: body.count)
+        guard try tail.chainValue() == Checksum.xxh3Wide(body, seed: checksumSeed) else {
+            throw .invalid(field: "export checksum", value: 0)
+        }
+        var reader = ByteReader(body)
+        let foundMagic = try reader.integer(UInt32.self)
+        guard foundMagic == magic else { throw .invalid(field: "export magic", value: UInt64(foundMagic)) }
+        let foundVersion = try reader.integer(UInt16.self)
+        guard foundVersion == version else { throw .invalid(field: "export version", value: UInt64(foundVersion)) }
+        _ = try reader.integer(UInt16.self)
+        let count = try reader.integer(UInt64.self)
+        _ = try reader.integer(UInt64.self)
+        let previous = try reader.boundary()
+        var entries: [Entry] = []
+        var chain = previous.chain
+        var index = previous.index.next
+        while reader.remaining > 0 {
+            let start = reader.offset
+            let header = try RecordHeader(decoding: &reader)
+            reader.offset = start
+            let record = RecordView(bytes: try reader.take(Int(header.lengthBytes)), header: header)
+            _ = try reader.take(header.paddedBytes - Int(header.lengthBytes))
+            let entry = try record.entry()
+            guard entry.index == index, record.entryChain(after: chain) == entry.chain else {
+                throw .invalid(field: "export entry", value: entry.index.rawValue)
+            }
+            chain = entry.chain
+            index = index.next
+            entries.append(entry)
+        }
+        guard UInt64(entries.count) == count else { throw .invalid(field: "export count", value: count) }
+        return (previous, entries)
+    }
+}
+
+extension SegmentedLogStore {
+    public func export(_ range: Range<RaftIndex>) async throws(LogError) -> [UInt8] {
+        guard range.lowerBound >= startIndex else { throw .purged(range.lowerBound) }
+        let entries = try await entries(in: range, maxBytes: nil)
+        let before = range.lowerBound.previous
+        let previous: LogBoundary
+        if before == contents.boundary.index {
+            previous = contents.boundary
+        } else {
+            let entry = try await entry(at: before)
+            previous = LogBoundary(index: before, term: entry.term, chain: entry.chain)
+        }
+        return LogExport.encode(entries, after: previous)
+    }
+
+    public func install(_ exported: [UInt8], at index: RaftIndex) async throws(LogError) {
+        let commit = try requireWritable()
+        let previous: LogBoundary
+        var entries: [Entry]
+        do {
+            (previous, entries) = try exported.withUnsafeBytes { try LogExport.decode($0) }
+        } catch {
+            throw .invalidArgument("exported bytes are damaged: \(error)")
+        }
+        guard index >= startIndex else { throw .purged(index) }
+        if index > nextIndex {
+            guard contents.last.index == contents.boundary.index else {
+                throw .invalidArgument("installation at \(index) where \(nextIndex) is next")
+            }
+            let boundary = LogBoundary(index: index.previous, term: previous.term, chain: previous.chain)
+            if index != previous.index.next { entries = renumbered(entries, from: index, after: nil) }
+            try checkInstallable(entries, behind: boundary)
+            startOver(at: boundary, commit)
+            _ = try append(entries)
+        } else {
+            if index != previous.index.next { entries = renumbered(entries, from: index, after: index.previous) }
+            _ = try replaceSuffix(from: index, with: entries)
+        }
+        try await flush()
+    }
+
+    /// The entries as they stand when they begin at another index: partition indexes follow those of this log.
+    private func renumbered(_ entries: [Entry], from index: RaftIndex, after last: RaftIndex?) -> [Entry] {
+        var tails = contents.tails(after: last)
+        var next = index
+        return entries.map { entry in
+            var moved = entry
+            moved.index = next
+            moved.slices = EntrySlices(
+                entry.slices.map { slice in
+                    let tail = tails[slice.partition]
+                    var placed = slice
+                    placed.partitionIndex = tail.partitionIndex.next
+                    placed.previousRaftIndex = tail.raftIndex
+                    tails.advance(placed, raftIndex: next)
+                    return placed
+                })
+            next = next.next
+            return moved
+        }
+    }
+
+    private func checkInstallable(_ entries: [Entry], behind boundary: LogBoundary) throws(LogError) {
+        var trial = contents
+        trial.replaceAll(by: boundary)
+        if let refusal = trial.admit(entries) { throw .invalidArgument(refusal) }
+    }
+}
