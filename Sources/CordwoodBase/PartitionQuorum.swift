@@ -10,7 +10,7 @@ public enum QuorumDecision: Sendable {
     /// Acknowledgements needed among `memberCount` members; `nil` when only the custom function knows.
     public func requiredCount(memberCount: Int) -> Int? {
         switch self {
-        case .majority: memberCount / 2 + 1
+        case .majority: Quorum.majority(of: memberCount)
         case .threshold(let count): max(1, min(count, memberCount))
         case .custom: nil
         }

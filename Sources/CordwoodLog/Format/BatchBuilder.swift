@@ -46,10 +46,12 @@ public final class BatchBuilder {
 
     /// Adds a partition log's record and returns its chain value.
     public func append(
-        _ position: PartitionRecordPosition, payload: UnsafeRawBufferPointer, after previous: ChainValue
+        _ position: PartitionRecordPosition, payload: UnsafeRawBufferPointer, after previous: ChainValue,
+        isRefused: Bool = false
     ) -> ChainValue {
         let length = PartitionRecord.lengthBytes(payload: payload.count)
-        return PartitionRecord.encode(position, payload: payload, after: previous, into: room(for: length))
+        return PartitionRecord.encode(
+            position, payload: payload, after: previous, isRefused: isRefused, into: room(for: length))
     }
 
     public func append(_ control: ControlRecord) {

@@ -37,13 +37,14 @@ enum PartitionRecord {
     /// Writes a record and returns its chain value.
     static func encode(
         _ position: PartitionRecordPosition, payload: UnsafeRawBufferPointer, after previous: ChainValue,
-        into bytes: UnsafeMutableRawBufferPointer
+        isRefused: Bool = false, into bytes: UnsafeMutableRawBufferPointer
     ) -> ChainValue {
         let length = lengthBytes(payload: payload.count)
+        var flags: SegmentedRecordFlags = payload.isEmpty ? [] : .hasPayload
+        if isRefused { flags.insert(.refused) }
         var writer = ByteWriter(bytes)
         RecordHeader(
-            kind: .partitionEntry, flags: payload.isEmpty ? [] : .hasPayload, lengthBytes: length,
-            payloadBytes: payload.count
+            kind: .partitionEntry, flags: flags, lengthBytes: length, payloadBytes: payload.count
         ).encode(into: &writer)
         writer.offset = EntryRecord.contentOffset
         writer.ordinal(position.partitionIndex)

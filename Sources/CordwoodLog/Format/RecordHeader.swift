@@ -37,6 +37,8 @@ public struct SegmentedRecordFlags: OptionSet, Hashable, Sendable {
 
     public static let hasPayload = SegmentedRecordFlags(rawValue: 0x0001)
     public static let snapshotMarker = SegmentedRecordFlags(rawValue: 0x0002)
+    /// In a partition log: the machine is not to see the command, which was turned down before it.
+    public static let refused = SegmentedRecordFlags(rawValue: 0x0004)
     /// A reader that does not know the record's kind may pass over it.
     public static let skippable = SegmentedRecordFlags(rawValue: 0x8000)
 }

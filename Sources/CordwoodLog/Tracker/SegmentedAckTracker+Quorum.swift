@@ -63,12 +63,12 @@ extension SegmentedAckTracker {
         let mask = classes[number].memberBits
         var positions: [UInt64] = []
         for at in cursors.indices where mask & (1 << UInt64(at)) != 0 { positions.append(cursors[at].raftIndex) }
-        positions.sort()
         if let required = rule.requiredCount {
-            guard positions.count >= required else { return }
-            classes[number].frontier = max(classes[number].frontier, positions[positions.count - required])
+            let reached = positions.withUnsafeMutableBufferPointer { Quorum.reached(by: required, of: $0) }
+            classes[number].frontier = max(classes[number].frontier, reached)
             return
         }
+        positions.sort()
         for position in positions where position > classes[number].frontier {
             guard isSatisfied(rule, bits: acknowledgerBits(of: position) & mask) else { break }
             classes[number].frontier = position

@@ -16,6 +16,12 @@ public struct BarrierLag: Hashable, Sendable {
     public var applied: PartitionLogIndex
     /// Entries at or before the barrier's index that are not applied.
     public var pendingEntries: UInt64
+
+    public init(partition: PartitionID, applied: PartitionLogIndex, pendingEntries: UInt64) {
+        self.partition = partition
+        self.applied = applied
+        self.pendingEntries = pendingEntries
+    }
 }
 
 /// Waiting until partitions have applied a Raft index: by notification, nothing polls.

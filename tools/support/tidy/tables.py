@@ -99,7 +99,7 @@ SEED_NAMES = [
 ]
 # Seed names whose room is not built yet. A name leaves this list with the commit that brings its type.
 AWAITED_NAMES = {
-    "SegmentedLogStore", "PartitionLogStore", "SegmentedStateMachine", "DurabilityCursor",
+    "SegmentedLogStore", "DurabilityCursor",
 }
 
 # Pages that sources may name before they are written.

@@ -11,6 +11,11 @@ public protocol PartitionStateMachine: AnyObject {
     /// partition alone: throw for what may pass or needs an operator, answer `.refused` for what the command got wrong.
     func apply(_ command: PartitionCommand) throws -> ApplyOutcome
 
+    /// Asked before a command that belongs to several partitions is applied, once every one of them has come to it:
+    /// `nil` agrees, an outcome objects and says why. Nothing may change. One objection turns the command down in all
+    /// of them.
+    func objection(to command: PartitionCommand) throws -> ApplyOutcome?
+
     /// The whole state after the last applied command, in a form that `restore` reads.
     func snapshot() throws -> [UInt8]
 
@@ -19,11 +24,20 @@ public protocol PartitionStateMachine: AnyObject {
     func restore(_ snapshot: [UInt8]) throws
 }
 
+extension PartitionStateMachine {
+    public func objection(to command: PartitionCommand) throws -> ApplyOutcome? { nil }
+}
+
 /// A state machine that awaits: it runs on the worker executor, and a slow one delays no other partition.
 public protocol AsyncPartitionStateMachine: AnyObject, Sendable {
     func apply(_ command: PartitionCommand) async throws -> ApplyOutcome
+    func objection(to command: PartitionCommand) async throws -> ApplyOutcome?
     func snapshot() async throws -> [UInt8]
     func restore(_ snapshot: [UInt8]) async throws
+}
+
+extension AsyncPartitionStateMachine {
+    public func objection(to command: PartitionCommand) async throws -> ApplyOutcome? { nil }
 }
 
 /// A machine of either kind, as a factory returns it.

@@ -1,0 +1,359 @@
+public import CordwoodBase
+public import CordwoodIO
+public import CordwoodRaft
+
+/// The partition logs of a directory and what they share: descriptors, buffer memory, read cache, and the rounds in
+/// which they are written and synced.
+///
+/// Files lie in 256 shard directories, `<shard>/<partition>-<segment>.log`, a shard being the partition's low eight
+/// bits. A record waits in memory until its partition's turn: when its oldest unpersisted record is
+/// `persistAgeNanoseconds` old, when the floor waits for it, or when the buffers are full, which writes without
+/// syncing. A few partitions are synced at a time, and no more than `maxSyncsPerSecond`, so that the segmented log
+/// keeps the device. However many partitions are active, descriptors, buffered bytes and syncs stay within these
+/// bounds; only the floor waits longer.
+public final class PartitionLogPool {
+    public struct Configuration: Sendable {
+        public var directory: String
+        /// Cluster, node, replica and store of the directory; each partition log draws an id of its own.
+        public var identity: LogIdentity
+        public var segmentBytes: UInt64
+        public var maxOpenFiles: Int
+        /// Records that are not written yet, in bytes of memory.
+        public var bufferBytes: Int
+        /// Verified batches kept for reading, in bytes of memory.
+        public var cacheBytes: Int
+        /// Records of one batch, in bytes on disk.
+        public var batchBytes: Int
+        public var persistAgeNanoseconds: UInt64
+        public var maxConcurrentSyncs: Int
+        public var maxSyncsPerSecond: Int
+
+        public init(
+            directory: String, identity: LogIdentity, segmentBytes: UInt64 = 64 << 20, maxOpenFiles: Int = 4096,
+            bufferBytes: Int = 64 << 20, cacheBytes: Int = 16 << 20, batchBytes: Int = 128 << 10,
+            persistAgeNanoseconds: UInt64 = 5_000_000_000, maxConcurrentSyncs: Int = 4, maxSyncsPerSecond: Int = 500
+        ) {
+            self.directory = directory
+            self.identity = identity
+            self.segmentBytes = segmentBytes
+            self.maxOpenFiles = maxOpenFiles
+            self.bufferBytes = bufferBytes
+            self.cacheBytes = cacheBytes
+            self.batchBytes = batchBytes
+            self.persistAgeNanoseconds = persistAgeNanoseconds
+            self.maxConcurrentSyncs = maxConcurrentSyncs
+            self.maxSyncsPerSecond = maxSyncsPerSecond
+        }
+    }
+
+    /// What became durable in one partition log: everything up to an index, and how much that added.
+    public struct Persisted: Sendable, Hashable {
+        public var partition: PartitionID
+        public var through: PartitionLogIndex
+        public var entryCount: Int
+        public var byteCount: Int
+    }
+
+    public struct Statistics: Sendable, Hashable {
+        public var writtenBatches: UInt64 = 0
+        public var writtenBytes: UInt64 = 0
+        public var syncs: UInt64 = 0
+        public var directorySyncs: UInt64 = 0
+        public var bufferedBytes = 0
+        public var peakBufferedBytes = 0
+        public var openFiles = 0
+        public var peakOpenFiles = 0
+        public var dirtyPartitions = 0
+    }
+
+    public let configuration: Configuration
+    /// Called whenever records of a partition have become durable.
+    public var onPersisted: ((Persisted) -> Void)?
+    /// Called when a partition log cannot be trusted or written any more.
+    public var onFailure: ((PartitionID, LogError) -> Void)?
+    public var log: any LogSink = SilentLog()
+
+    let seams: Seams
+    let descriptors: DescriptorCache
+    let cache: BatchCache
+    var stores: [PartitionLogStore?]
+    var shards: [PartitionShard?] = Array(repeating: nil, count: 256)
+    var statisticsNow = Statistics()
+    private var registry: [PartitionID: SystemCheckpoint.Line]
+    private var builders: [BatchBuilder] = []
+    /// Partitions with something to persist, in the order in which their oldest record was taken.
+    private var queue: [PartitionID] = []
+    private var queueHead = 0
+    private var urgent: [PartitionID] = []
+    private var isRunning = false
+    private var isClosed = false
+    private var timer: TimerToken?
+    private var wakeUp: UnsafeContinuation<Void, Never>?
+    private var idlers: [UnsafeContinuation<Void, Never>] = []
+    private var isPressed = false
+
+    /// - Parameter registry: what the newest complete system checkpoint says of each non-empty partition.
+    public init(
+        configuration: Configuration, seams: Seams, partitionCount: Int, registry: [SystemCheckpoint.Line] = []
+    ) {
+        self.configuration = configuration
+        self.seams = seams
+        stores = Array(repeating: nil, count: partitionCount)
+        self.registry = Dictionary(registry.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
+        descriptors = DescriptorCache(files: seams.files, capacity: configuration.maxOpenFiles)
+        cache = BatchCache(capacityBytes: configuration.cacheBytes)
+    }
+
+    /// The partition's log. Making it touches no file.
+    public func store(of partition: PartitionID) -> PartitionLogStore {
+        let at = Int(partition.rawValue)
+        if let store = stores[at] { return store }
+        let store = PartitionLogStore(partition: partition, pool: self, expected: registry[partition])
+        stores[at] = store
+        return store
+    }
+
+    /// One line for each partition that has something persisted, ascending: what a system checkpoint states.
+    public var lines: [SystemCheckpoint.Line] {
+        stores.indices.compactMap { at in
+            if let store = stores[at] { return store.persistedLine }
+            return registry[PartitionID(UInt64(at))]
+        }
+    }
+
+    public var statistics: Statistics {
+        var now = statisticsNow
+        now.openFiles = descriptors.count
+        now.peakOpenFiles = descriptors.peakCount
+        now.dirtyPartitions = queue.count - queueHead
+        return now
+    }
+
+    /// True while the buffers hold twice what they should: a leader admits nothing more.
+    public var isSaturated: Bool { statisticsNow.bufferedBytes > 2 * configuration.bufferBytes }
+
+    // MARK: Rounds
+
+    /// Begins to write and sync in the background. Without it, nothing is written but by `persist`.
+    public func start() {
+        guard !isRunning, !isClosed else { return }
+        isRunning = true
+        seams.scheduler.spawn("partition log rounds") { await self.runRounds() }
+    }
+
+    /// A partition's records will be persisted in the next round, before all others: the floor waits for it.
+    public func hasten(_ partition: PartitionID) {
+        guard let store = stores[Int(partition.rawValue)], store.isQueued, !urgent.contains(partition) else { return }
+        urgent.append(partition)
+        wake()
+    }
+
+    /// Makes everything durable that a partition has taken.
+    public func persist(_ partition: PartitionID) async throws(LogError) {
+        guard let store = stores[Int(partition.rawValue)] else { return }
+        try await open(store)
+        try await store.writeOut()
+        try await store.sync()
+    }
+
+    /// Makes everything durable that was taken, a few partitions at a time.
+    public func persistAll() async throws(LogError) {
+        let dirty = stores.compactMap { $0 }.filter { $0.isQueued }.map(\.partition)
+        await persistSeveral(dirty)
+        for partition in dirty {
+            if case .failed(let error)? = stores[Int(partition.rawValue)]?.openState { throw error }
+        }
+    }
+
+    /// Persists what was taken and closes every file.
+    public func close() async throws(LogError) {
+        guard !isClosed else { return }
+        isClosed = true
+        wake()
+        if isRunning { await withUnsafeContinuation { idlers.append($0) } }
+        defer { stores.removeAll(keepingCapacity: false) }
+        try await persistAll()
+        await descriptors.closeAll()
+    }
+
+    func took(_ store: PartitionLogStore, bytes: Int) {
+        statisticsNow.bufferedBytes += bytes
+        statisticsNow.peakBufferedBytes = max(statisticsNow.peakBufferedBytes, statisticsNow.bufferedBytes)
+        if !store.isQueued {
+            store.isQueued = true
+            store.dirtySince = seams.clock.monotonicNanoseconds
+            queue.append(store.partition)
+            if queue.count - queueHead == 1 { wake() }
+        }
+        if statisticsNow.bufferedBytes > configuration.bufferBytes, !isPressed {
+            isPressed = true
+            wake()
+        }
+    }
+
+    private func wake() {
+        wakeUp?.resume()
+        wakeUp = nil
+    }
+
+    private func runRounds() async {
+        while !isClosed {
+            await pause()
+            if isClosed { break }
+            if statisticsNow.bufferedBytes > configuration.bufferBytes { await relieve() }
+            isPressed = statisticsNow.bufferedBytes > configuration.bufferBytes
+            let due = takeDue()
+            if !due.isEmpty { await persistSeveral(due) }
+        }
+        isRunning = false
+        for idler in idlers { idler.resume() }
+        idlers.removeAll()
+    }
+
+    /// Waits until a partition is due, the floor waits or the buffers are full.
+    private func pause() async {
+        if !urgent.isEmpty || isPressed && statisticsNow.bufferedBytes > configuration.bufferBytes { return }
+        let now = seams.clock.monotonicNanoseconds
+        var deadline: UInt64?
+        if queueHead < queue.count, let oldest = stores[Int(queue[queueHead].rawValue)] {
+            let due = oldest.dirtySince + configuration.persistAgeNanoseconds
+            if due <= now { return }
+            deadline = due
+        }
+        await withUnsafeContinuation { continuation in
+            wakeUp = continuation
+            if let deadline {
+                timer = seams.clock.schedule(atNanoseconds: deadline) { [weak self] in self?.wake() }
+            }
+        }
+        if let timer { seams.clock.cancel(timer) }
+        timer = nil
+    }
+
+    /// The partitions to be persisted now: those that the floor waits for, then those whose oldest record is old
+    /// enough, and no more than may be synced in a second.
+    private func takeDue() -> [PartitionID] {
+        let now = seams.clock.monotonicNanoseconds
+        var due = urgent
+        urgent.removeAll()
+        while queueHead < queue.count, due.count < configuration.maxSyncsPerSecond {
+            let partition = queue[queueHead]
+            if let store = stores[Int(partition.rawValue)], store.isQueued {
+                guard store.dirtySince + configuration.persistAgeNanoseconds <= now else { break }
+                due.append(partition)
+            }
+            queueHead += 1
+        }
+        if queueHead > 1024, queueHead * 2 > queue.count {
+            queue.removeFirst(queueHead)
+            queueHead = 0
+        }
+        return due
+    }
+
+    /// Writes the oldest records without syncing them until the buffers are half empty.
+    private func relieve() async {
+        var at = queueHead
+        while statisticsNow.bufferedBytes > configuration.bufferBytes / 2, at < queue.count {
+            if let store = stores[Int(queue[at].rawValue)], !store.buffer.isEmpty {
+                do throws(LogError) {
+                    try await open(store)
+                    try await store.writeOut()
+                } catch { fail(store, error) }
+            }
+            at += 1
+            if at < queueHead { at = queueHead }
+        }
+    }
+
+    /// Persists partitions in the order of their shards, so that one directory sync serves the files made in it, a
+    /// few at a time and no faster than the bound on syncs.
+    private func persistSeveral(_ partitions: [PartitionID]) async {
+        let ordered = partitions.sorted { ($0.rawValue & 255, $0.rawValue) < ($1.rawValue & 255, $1.rawValue) }
+        let began = seams.clock.monotonicNanoseconds
+        var next = 0
+        while next < ordered.count {
+            let group = ordered[next..<min(next + configuration.maxConcurrentSyncs, ordered.count)]
+            next += group.count
+            await persistTogether(group)
+            let earliest = began + UInt64(next) * (1_000_000_000 / UInt64(max(1, configuration.maxSyncsPerSecond)))
+            let now = seams.clock.monotonicNanoseconds
+            if !isClosed, now < earliest, ordered.count > configuration.maxConcurrentSyncs {
+                await seams.clock.sleep(nanoseconds: earliest - now)
+            }
+        }
+    }
+
+    private func persistTogether(_ group: ArraySlice<PartitionID>) async {
+        if group.count == 1, let only = group.first {
+            await persistOne(only)
+            return
+        }
+        var remaining = group.count
+        await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
+            for partition in group {
+                seams.scheduler.spawn("persist partition \(partition)") {
+                    await self.persistOne(partition)
+                    remaining -= 1
+                    if remaining == 0 { done.resume() }
+                }
+            }
+        }
+    }
+
+    private func persistOne(_ partition: PartitionID) async {
+        guard let store = stores[Int(partition.rawValue)] else { return }
+        do throws(LogError) {
+            try await open(store)
+            try await store.writeOut()
+            try await store.sync()
+        } catch { fail(store, error) }
+    }
+
+    /// Everything that a partition had taken is durable, or will never be.
+    func settled(_ store: PartitionLogStore) {
+        store.isQueued = false
+        if !store.buffer.isEmpty || store.unsyncedEntries > 0 {
+            store.isQueued = true
+            store.dirtySince = seams.clock.monotonicNanoseconds
+            queue.append(store.partition)
+        }
+    }
+
+    /// A partition's log is gone: the next one starts anew.
+    func forget(_ store: PartitionLogStore) {
+        statisticsNow.bufferedBytes -= store.buffer.byteCount
+        store.buffer = RecordQueue()
+        store.isQueued = false
+        registry[store.partition] = nil
+        stores[Int(store.partition.rawValue)] = nil
+    }
+
+    func fail(_ store: PartitionLogStore, _ error: LogError) {
+        if case .failed = store.openState { return }
+        store.openState = .failed(error)
+        store.isQueued = false
+        statisticsNow.bufferedBytes -= store.buffer.byteCount
+        store.buffer = RecordQueue()
+        log.write(
+            LogEvent(
+                .error, "log", "partition log unusable",
+                fields: [.init("partition", "\(store.partition)"), .init("reason", "\(error)")]))
+        onFailure?(store.partition, error)
+    }
+
+    // MARK: Shared memory
+
+    func borrowBuilder() -> BatchBuilder {
+        builders.popLast()
+            ?? BatchBuilder(
+                capacityBytes: configuration.batchBytes, alignmentBytes: 1 << Int(LogFormat.defaultAlignmentLog2))
+    }
+
+    func giveBack(_ builder: BatchBuilder) {
+        builder.reset()
+        if builders.count < configuration.maxConcurrentSyncs, builder.buffer.count <= 4 * configuration.batchBytes {
+            builders.append(builder)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+internal import CordwoodBase
+internal import CordwoodIO
+internal import CordwoodRaft
+
+/// One of the 256 directories of partition log files, as it was listed when it was first needed and has changed since.
+final class PartitionShard {
+    let path: String
+    /// Segments on disk by partition, ascending.
+    var segments: [PartitionID: [SegmentID]]
+    /// Rises when a file is made or removed here.
+    var generation: UInt64 = 0
+    /// The generation that the last directory sync covers.
+    var durableGeneration: UInt64 = 0
+
+    init(path: String, segments: [PartitionID: [SegmentID]]) {
+        self.path = path
+        self.segments = segments
+    }
+
+    static func name(of shard: Int) -> String {
+        let digits = String(shard, radix: 16)
+        return digits.utf8.count < 2 ? "0" + digits : digits
+    }
+
+    func file(_ partition: PartitionID, _ segment: SegmentID) -> String {
+        "\(path)/\(padded(partition.rawValue, 5))-\(padded(segment.rawValue, 10)).log"
+    }
+
+    /// Partition and segment that a file name stands for; `nil` when it is no partition log's.
+    static func parse(_ name: String) -> (PartitionID, SegmentID)? {
+        guard name.hasSuffix(".log") else { return nil }
+        let parts = name.dropLast(4).split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { 48...57 ~= $0 } }),
+            let partition = UInt64(parts[0]), partition < LogFormat.maximumPartitions, let segment = UInt64(parts[1]),
+            segment > 0
+        else { return nil }
+        return (PartitionID(partition), SegmentID(segment))
+    }
+}
+
+private func padded(_ number: UInt64, _ width: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+}
+
+extension PartitionLogPool {
+    /// The shard of a partition, listed on first use. Unknown files are left and reported.
+    func shard(of partition: PartitionID) async throws(LogError) -> PartitionShard {
+        let number = Int(partition.rawValue & 255)
+        if let shard = shards[number] { return shard }
+        let path = "\(configuration.directory)/\(PartitionShard.name(of: number))"
+        do {
+            try await seams.files.makeDirectory(configuration.directory)
+            try await seams.files.makeDirectory(path)
+            try await seams.files.syncDirectory(configuration.directory)
+            var segments: [PartitionID: [SegmentID]] = [:]
+            for entry in try await seams.files.list(path) {
+                if !entry.isDirectory, let (partition, segment) = PartitionShard.parse(entry.name) {
+                    segments[partition, default: []].append(segment)
+                } else {
+                    log.write(
+                        LogEvent(
+                            .warn, "log", "unknown file left alone",
+                            fields: [.init("path", "\(path)/\(entry.name)")]))
+                }
+            }
+            if let shard = shards[number] { return shard }
+            let shard = PartitionShard(path: path, segments: segments.mapValues { $0.sorted() })
+            shards[number] = shard
+            return shard
+        } catch { throw .unavailable("\(error)") }
+    }
+
+    /// Makes what was made or removed in a shard durable; what one call covers, another need not do again.
+    func syncDirectory(of partition: PartitionID) async throws(LogError) {
+        let shard = try await shard(of: partition)
+        guard shard.durableGeneration < shard.generation else { return }
+        let covered = shard.generation
+        do { try await seams.files.syncDirectory(shard.path) } catch { throw .poisoned("\(error)") }
+        statisticsNow.directorySyncs += 1
+        shard.durableGeneration = max(shard.durableGeneration, covered)
+    }
+
+    /// Opens a partition's files, once. Records that were taken before are compared with what the files hold.
+    func open(_ store: PartitionLogStore) async throws(LogError) {
+        while true {
+            switch store.openState {
+            case .open: return
+            case .failed(let error): throw error
+            case .opening:
+                await withUnsafeContinuation { store.openers.append($0) }
+            case .unopened:
+                store.openState = .opening
+                do throws(LogError) {
+                    try await store.load()
+                    store.openState = .open
+                } catch { fail(store, error) }
+                let openers = store.openers
+                store.openers.removeAll()
+                for opener in openers { opener.resume() }
+            }
+        }
+    }
+}

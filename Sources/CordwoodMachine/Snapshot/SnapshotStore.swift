@@ -1,0 +1,221 @@
+public import CordwoodBase
+public import CordwoodIO
+
+/// What a snapshot shows: the state of one partition's machine after one entry.
+public struct SnapshotHeader: Hashable, Sendable {
+    public var partition: PartitionID
+    /// Last entry applied.
+    public var index: PartitionLogIndex
+    public var raftIndex: RaftIndex
+    public var term: Term
+    /// The partition chain at that entry: a snapshot belongs to a log that has this value there.
+    public var chain: ChainValue
+    /// Events that the entries up to there produced.
+    public var eventCount: UInt64
+
+    public init(
+        partition: PartitionID, index: PartitionLogIndex, raftIndex: RaftIndex, term: Term, chain: ChainValue,
+        eventCount: UInt64
+    ) {
+        self.partition = partition
+        self.index = index
+        self.raftIndex = raftIndex
+        self.term = term
+        self.chain = chain
+        self.eventCount = eventCount
+    }
+}
+
+/// The machines' snapshots on disk, several of each partition: `<shard>/<partition>-<index>.snapshot`.
+///
+/// A file is written under a temporary name, synced, renamed, and its directory synced, so a name stands for a whole
+/// snapshot or for none. The file, little-endian:
+///
+/// | bytes | what |
+/// |---|---|
+/// | 8 | "CWSNAP01" |
+/// | 8, 8, 8, 8 | partition, partition log index, Raft index, term |
+/// | 16 | partition chain, low half first |
+/// | 8 | events |
+/// | 8 | length of the state |
+/// | n | the machine's state |
+/// | 16 | XXH3-128 of all that stands before, low half first |
+///
+/// Damage makes a snapshot invisible, never an error: an older one and the log give the same state.
+public final class SnapshotStore {
+    static let magic: UInt64 = 0x3130_5041_4E53_5743
+    static let headerBytes = 72
+    static let trailerBytes = 16
+    private static let suffix = ".snapshot"
+    private static let chunkBytes = 1 << 20
+
+    public let directory: String
+    let seams: Seams
+    private var madeDirectories: Set<String> = []
+
+    public init(directory: String, seams: Seams) {
+        self.directory = directory
+        self.seams = seams
+    }
+
+    func shard(_ partition: PartitionID) async throws(IOError) -> String {
+        let digits = String(partition.rawValue & 255, radix: 16)
+        let path = "\(directory)/\(digits.utf8.count < 2 ? "0" + digits : digits)"
+        if !madeDirectories.contains(path) {
+            try await seams.files.makeDirectory(directory)
+            try await seams.files.makeDirectory(path)
+            try await seams.files.syncDirectory(directory)
+            madeDirectories.insert(path)
+        }
+        return path
+    }
+
+    private func name(_ partition: PartitionID, _ index: PartitionLogIndex) -> String {
+        "\(partition)-\(index)\(Self.suffix)"
+    }
+
+    /// The snapshots of a partition by their names and headers, newest first. Their states are verified when read.
+    public func list(_ partition: PartitionID) async throws(IOError) -> [SnapshotHeader] {
+        let shard = try await shard(partition)
+        var headers: [SnapshotHeader] = []
+        for entry in try await seams.files.list(shard) {
+            guard entry.name.hasPrefix("\(partition)-"), entry.name.hasSuffix(Self.suffix) else { continue }
+            let file = try await seams.files.open(
+                "\(shard)/\(entry.name)", FileMode(.mustExist, writable: false))
+            let buffer = IOBuffer(count: Self.headerBytes)
+            let got = try await file.read(into: buffer, 0..<Self.headerBytes, at: 0)
+            await file.close()
+            if let header = Self.decode(buffer[0..<got]), header.partition == partition,
+                entry.name == name(partition, header.index)
+            {
+                headers.append(header)
+            }
+        }
+        return headers.sorted { $0.index > $1.index }
+    }
+
+    /// A snapshot with its state, verified; `nil` when it is not there or damaged.
+    public func read(
+        _ partition: PartitionID, _ index: PartitionLogIndex
+    ) async throws(IOError) -> (header: SnapshotHeader, state: [UInt8])? {
+        let path = "\(try await shard(partition))/\(name(partition, index))"
+        guard let bytes = try await readFile(path), bytes.count >= Self.headerBytes + Self.trailerBytes else {
+            return nil
+        }
+        let end = bytes.count - Self.trailerBytes
+        return bytes.withUnsafeBytes { raw in
+            var trailer = ByteReader(raw, offset: end)
+            guard let stored = try? trailer.chainValue(),
+                Checksum.xxh3Wide(UnsafeRawBufferPointer(rebasing: raw[..<end]), seed: Self.magic) == stored,
+                let header = Self.decode(raw), header.partition == partition, header.index == index,
+                Self.stateBytes(raw) == UInt64(end - Self.headerBytes)
+            else { return nil }
+            return (header, [UInt8](raw[Self.headerBytes..<end]))
+        }
+    }
+
+    /// Puts a snapshot on disk, durable on return, and removes all but the newest `keeping`.
+    public func write(_ header: SnapshotHeader, _ state: [UInt8], keeping: Int) async throws(IOError) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.headerBytes + state.count + Self.trailerBytes)
+        bytes.append(littleEndian: Self.magic)
+        bytes.append(littleEndian: header.partition.rawValue)
+        bytes.append(littleEndian: header.index.rawValue)
+        bytes.append(littleEndian: header.raftIndex.rawValue)
+        bytes.append(littleEndian: header.term.rawValue)
+        bytes.append(littleEndian: header.chain.low)
+        bytes.append(littleEndian: header.chain.high)
+        bytes.append(littleEndian: header.eventCount)
+        bytes.append(littleEndian: UInt64(state.count))
+        bytes.append(contentsOf: state)
+        let check = bytes.withUnsafeBytes { Checksum.xxh3Wide($0, seed: Self.magic) }
+        bytes.append(littleEndian: check.low)
+        bytes.append(littleEndian: check.high)
+        let shard = try await shard(header.partition)
+        try await replaceFile(in: shard, name(header.partition, header.index), bytes, isDurable: true)
+        for old in try await list(header.partition).dropFirst(max(1, keeping)) {
+            try await seams.files.remove("\(shard)/\(name(header.partition, old.index))")
+        }
+    }
+
+    /// Removes every snapshot of a partition.
+    public func removeAll(_ partition: PartitionID) async throws(IOError) {
+        let shard = try await shard(partition)
+        for entry in try await seams.files.list(shard)
+        where entry.name.hasPrefix("\(partition)-") && entry.name.hasSuffix(Self.suffix) {
+            try await seams.files.remove("\(shard)/\(entry.name)")
+        }
+        try await seams.files.syncDirectory(shard)
+    }
+
+    private static func decode(_ raw: UnsafeRawBufferPointer) -> SnapshotHeader? {
+        var reader = ByteReader(raw)
+        guard (try? reader.integer(UInt64.self)) == magic else { return nil }
+        do throws(DecodeError) {
+            return SnapshotHeader(
+                partition: try reader.ordinal(), index: try reader.ordinal(), raftIndex: try reader.ordinal(),
+                term: try reader.ordinal(), chain: try reader.chainValue(), eventCount: try reader.integer())
+        } catch { return nil }
+    }
+
+    private static func stateBytes(_ raw: UnsafeRawBufferPointer) -> UInt64? {
+        var reader = ByteReader(raw, offset: headerBytes - 8)
+        return try? reader.integer()
+    }
+
+    // MARK: Whole files
+
+    /// The contents of a file; `nil` when there is none.
+    func readFile(_ path: String) async throws(IOError) -> [UInt8]? {
+        let file: any File
+        do throws(IOError) { file = try await seams.files.open(path, FileMode(.mustExist, writable: false)) } catch {
+            if error.reason == .notFound { return nil }
+            throw error
+        }
+        do throws(IOError) {
+            let size = Int(clamping: try await file.size())
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(size)
+            let buffer = IOBuffer(count: max(1, min(size, Self.chunkBytes)))
+            while bytes.count < size {
+                let count = min(buffer.count, size - bytes.count)
+                let got = try await file.read(into: buffer, 0..<count, at: UInt64(bytes.count))
+                if got == 0 { break }
+                bytes.append(contentsOf: buffer[0..<got])
+            }
+            await file.close()
+            return bytes
+        } catch {
+            await file.close()
+            throw error
+        }
+    }
+
+    /// Writes a file under a temporary name and renames it, so that the name stands for the old or the new contents.
+    func replaceFile(
+        in directory: String, _ name: String, _ bytes: [UInt8], isDurable: Bool
+    ) async throws(IOError) {
+        let temporary = "\(directory)/\(name).temporary"
+        let file = try await seams.files.open(temporary, FileMode(.createIfMissing, writable: true))
+        do throws(IOError) {
+            try await file.resize(0)
+            let buffer = IOBuffer(count: max(1, min(bytes.count, Self.chunkBytes)))
+            var offset = 0
+            while offset < bytes.count {
+                let count = min(buffer.count, bytes.count - offset)
+                bytes.withUnsafeBytes { raw in
+                    buffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[offset..<offset + count]))
+                }
+                try await file.write(buffer, 0..<count, at: UInt64(offset), durable: false)
+                offset += count
+            }
+            try await file.sync()
+            await file.close()
+        } catch {
+            await file.close()
+            throw error
+        }
+        try await seams.files.rename(temporary, to: "\(directory)/\(name)")
+        if isDurable { try await seams.files.syncDirectory(directory) }
+    }
+}
