@@ -63,6 +63,9 @@ extension SegmentedLogStore {
 
     public func updateCommit(_ index: RaftIndex) { committed = max(committed, min(index, contents.last.index)) }
 
+    /// True while what was appended waits for room on the disk.
+    public var isWaitingForSpace: Bool { commit?.isStalled ?? false }
+
     /// True when an append of so many framed bytes has a preallocated place; the reserve does not count.
     public func canAdmit(bytes: Int) -> Bool {
         guard health == .ok, let stream, let commit else { return false }

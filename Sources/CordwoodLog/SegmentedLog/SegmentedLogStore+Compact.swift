@@ -151,6 +151,26 @@ extension SegmentedLogStore {
         return first
     }
 
+    /// The last index of the newest finished segment whose entries all lie below `index`, if there is one.
+    public func lastFinishedIndex(below index: RaftIndex) -> RaftIndex? {
+        guard let stream else { return nil }
+        var last: RaftIndex?
+        for segment in stream.segments.dropLast() {
+            let behind = contents.index.firstEntry(behind: segment.segment) ?? nextIndex
+            guard behind <= index else { break }
+            last = behind > 1 ? behind.previous : nil
+        }
+        return last
+    }
+
+    /// Bytes of finished segments whose entries all lie below `index`.
+    public func finishedBytes(below index: RaftIndex) -> UInt64 {
+        guard let stream else { return 0 }
+        return stream.segments.dropLast().prefix {
+            contents.index.firstEntry(behind: $0.segment) ?? nextIndex <= index
+        }.reduce(0) { $0 + $1.header.allocatedBytes }
+    }
+
     /// The last index of the newest segment that lies wholly below the floor and could go, if there is one.
     public var reclaimableThrough: RaftIndex? {
         guard let stream else { return nil }

@@ -8,8 +8,11 @@ extension SegmentedLogStore {
     /// Opens the log in a directory, or makes one in an empty or missing directory. Recovers: what was acknowledged is
     /// there and durable on return, and `recovery` says what was found and done. Refuses with the damage where
     /// acknowledged data cannot be trusted, or opens the intact prefix for reading if the options say so.
+    ///
+    /// - Parameter identity: whose log it must be. `nil` takes the one that is there; a new one is then drawn, for
+    ///   replica 1.
     public static func open(
-        directory: String, identity: StoreIdentity, options: LogStoreOptions = LogStoreOptions(), seams: Seams
+        directory: String, identity: StoreIdentity? = nil, options: LogStoreOptions = LogStoreOptions(), seams: Seams
     ) async throws(LogError) -> SegmentedLogStore {
         try check(options)
         do {
@@ -58,7 +61,7 @@ extension SegmentedLogStore {
     }
 
     private static func open(
-        _ directory: String, _ identity: StoreIdentity, _ options: LogStoreOptions, _ lock: any FileLock,
+        _ directory: String, _ identity: StoreIdentity?, _ options: LogStoreOptions, _ lock: any FileLock,
         _ seams: Seams
     ) async throws(LogError) -> SegmentedLogStore {
         var scanOptions = StreamScanner.Options()
@@ -82,7 +85,9 @@ extension SegmentedLogStore {
         guard let found = scan.segments.first?.header.identity else {
             throw refusal(scan.damage, directory)
         }
-        guard found.cluster == identity.cluster, found.node == identity.node, found.replica == identity.replica else {
+        if let identity,
+            found.cluster != identity.cluster || found.node != identity.node || found.replica != identity.replica
+        {
             throw .wrongIdentity(
                 "\(directory) belongs to replica \(found.replica) of node \(found.node) in cluster \(found.cluster)")
         }
@@ -128,12 +133,13 @@ extension SegmentedLogStore {
 
     /// Makes a log in a directory without one.
     private static func make(
-        _ directory: String, _ identity: StoreIdentity, _ options: LogStoreOptions, _ scan: StreamScan,
+        _ directory: String, _ identity: StoreIdentity?, _ options: LogStoreOptions, _ scan: StreamScan,
         _ lock: any FileLock, _ seams: Seams
     ) async throws(LogError) -> SegmentedLogStore {
         func draw() -> UniqueID { UniqueID(high: seams.random.next(), low: seams.random.next()) }
+        let owner = identity ?? StoreIdentity(cluster: draw(), node: draw(), replica: 1)
         let full = LogIdentity(
-            cluster: identity.cluster, node: identity.node, replica: identity.replica, store: draw(), log: draw())
+            cluster: owner.cluster, node: owner.node, replica: owner.replica, store: draw(), log: draw())
         let gates = [GateRecord(gate: options.ackGate, from: 1)]
         let carry = CarryRecord(identity: full, epoch: 1, firstSegment: 1, gates: gates)
         let stream = try await AppendOnlyFile.begin(

@@ -133,6 +133,9 @@ public final class SegmentedLogStore: RaftLogStore {
         return contents.terms.term(at: index)
     }
 
+    /// Where each term begins, from the first entry held to the last: what a core is started from.
+    public var termRuns: [TermRun] { contents.terms.behindBoundary }
+
     public var state: LogState {
         LogState(
             boundary: contents.boundary, startIndex: startIndex, nextIndex: nextIndex, durableIndex: durable,

@@ -1,23 +1,27 @@
 internal import CordwoodBase
+internal import CordwoodRaft
 
 /// The term of every index that is held, as runs of equal terms: a few words for each change of leader.
 struct TermRuns {
-    private struct Run {
-        var first: RaftIndex
-        var term: Term
-    }
-
     /// Ascending by first index; never empty. The first run begins at the boundary.
-    private var runs: [Run]
+    private var runs: [TermRun]
     private(set) var last: RaftIndex
 
     /// Nothing but the boundary.
     init(boundary index: RaftIndex, term: Term) {
-        runs = [Run(first: index, term: term)]
+        runs = [TermRun(first: index, term: term)]
         last = index
     }
 
     var boundary: RaftIndex { runs[0].first }
+
+    /// The runs of what is held behind the boundary.
+    var behindBoundary: [TermRun] {
+        guard last > boundary else { return [] }
+        var held = runs
+        if held.count > 1, held[1].first == boundary.next { held.removeFirst() } else { held[0].first = boundary.next }
+        return held
+    }
 
     /// The term at an index from the boundary to the last one, `nil` outside.
     func term(at index: RaftIndex) -> Term? {
@@ -36,7 +40,7 @@ struct TermRuns {
     mutating func append(_ term: Term) {
         last = last.next
         if let run = runs.last, run.term == term { return }
-        runs.append(Run(first: last, term: term))
+        runs.append(TermRun(first: last, term: term))
     }
 
     /// Drops everything behind an index at or above the boundary.
