@@ -1,8 +1,8 @@
 import CordwoodBase
 import CordwoodIO
 
-/// A disk with its file system, in memory, that keeps exactly the promises of `FileSystem` and `File`, and no other. The
-/// engine reaches it through the seams of a world.
+/// A disk with its file system, in memory, that keeps exactly the promises of `FileSystem` and `File`, and no other.
+/// The engine reaches it through the seams of a world.
 ///
 /// Every operation takes virtual time and can be made to fail. What has not been synced may be lost, torn, reordered or
 /// turned to garbage when the power fails; what is durable stays, until a test damages it on purpose.

@@ -1,7 +1,7 @@
 import CordwoodIO
 
-/// A faulty disk as one life of a machine sees it. After the next power cut it is dead: whoever still calls it waits for
-/// ever, as code of a machine without power does.
+/// A faulty disk as one life of a machine sees it. After the next power cut it is dead: whoever still calls it waits
+/// for ever, as code of a machine without power does.
 final class Mount: FileSystem {
     private let disk: FaultyDisk
     private let generation: Int

@@ -7,8 +7,8 @@ public import CordwoodIO
 /// jumps to the next timer; when there is no timer either, the world is stuck and says what still waits. The same seed
 /// and the same calls give the same run, which `trace.hash` shows.
 ///
-/// A world is used by one thread at a time. `crash()` cuts its power and gives it back: what runs then is the next life of
-/// the machine, with new seams and a disk that holds what the crash left.
+/// A world is used by one thread at a time. `crash()` cuts its power and gives it back: what runs then is the next life
+/// of the machine, with new seams and a disk that holds what the crash left.
 public final class VirtualWorld {
     public let seed: UInt64
     public let trace: Trace
@@ -81,8 +81,8 @@ public final class VirtualWorld {
         clock.advance(to: end)
     }
 
-    /// The power fails and comes back. What was under way never completes, and the disk is in one of the states that the
-    /// crash may have left, drawn by the seed. Returns that state, which can be mounted in another world, too.
+    /// The power fails and comes back. What was under way never completes, and the disk is in one of the states that
+    /// the crash may have left, drawn by the seed. Returns that state, which can be mounted in another world, too.
     @discardableResult
     public func crash() -> DiskImage {
         let left = disk.image.crashed(sectorBytes: disk.options.sectorBytes, random: crashRandom)

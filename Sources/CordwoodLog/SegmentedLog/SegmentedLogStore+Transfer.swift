@@ -1,8 +1,8 @@
 public import CordwoodBase
 public import CordwoodRaft
 
-/// The transfer form of a range of entries: header, the position before the first entry, the entries as they are stored,
-/// and a checksum over all of it.
+/// The transfer form of a range of entries: header, the position before the first entry, the entries as they are
+/// stored, and a checksum over all of it.
 enum LogExport {
     static let magic: UInt32 = 0x5058_5743  // "CWXP"
     static let version: UInt16 = 1
