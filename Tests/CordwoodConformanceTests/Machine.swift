@@ -18,8 +18,7 @@ enum Machine: String, CaseIterable, Sendable {
                 try await body(seams, "/test")
             }
         case .uring, .posix:
-            let platform = try Platform.start(io: self == .uring ? .uring : .posix)
-            defer { platform.shutdown() }
+            let platform = try (self == .uring ? Machine.uringPlatform : Machine.posixPlatform).get()
             var template = Array("/tmp/cordwood-conformance-XXXXXX".utf8CString)
             guard mkdtemp(&template) != nil else {
                 throw IOError(.other, operation: "mkdtemp", subject: "/tmp", errorNumber: errno)
@@ -29,6 +28,10 @@ enum Machine: String, CaseIterable, Sendable {
             try await platform.run { try await body($0, directory) }
         }
     }
+
+    // One loop a backend serves all tests of a run.
+    private static let uringPlatform = Result { try Platform.start(io: .uring) }
+    private static let posixPlatform = Result { try Platform.start(io: .posix) }
 
     private static func removeTree(_ path: String) {
         if let stream = opendir(path) {

@@ -27,16 +27,18 @@ func expectError(
     throw ConformanceFailure("\(what): expected \(kind), found no error")
 }
 
-/// Expects that an argument is refused and the log is as it was.
+/// Expects that a call is refused, because it contradicts the log or names what is purged, and the log is as it was.
 func expectRefused(_ log: LogUnderTest, _ what: String, _ body: () async throws -> Void) async throws {
-    try await expectError(what, "an invalid argument", { $0.isInvalidArgument }, body)
+    try await expectError(what, "a refusal", \.isRefusal, body)
     try await log.verify()
 }
 
 extension LogError {
-    var isInvalidArgument: Bool {
-        if case .invalidArgument = self { return true }
-        return false
+    var isRefusal: Bool {
+        switch self {
+        case .invalidArgument, .purged: true
+        default: false
+        }
     }
 
     var isPoisoned: Bool {
@@ -44,9 +46,10 @@ extension LogError {
         return false
     }
 
-    var isCorrupt: Bool {
+    /// How a store may refuse bytes that it is given.
+    var isDamageOrRefusal: Bool {
         if case .corrupt = self { return true }
-        return false
+        return isRefusal
     }
 }
 

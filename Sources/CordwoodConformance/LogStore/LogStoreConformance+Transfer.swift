@@ -66,7 +66,7 @@ extension LogStoreConformance {
             for position in exported.indices {
                 var damaged = exported
                 damaged[position] ^= 0x10
-                try await expectError("export with byte \(position) damaged", "corrupt", \.isCorrupt) {
+                try await expectError("export with byte \(position) damaged", "a refusal", \.isDamageOrRefusal) {
                     try await log.store.install(damaged, at: 2)
                 }
             }
@@ -76,7 +76,7 @@ extension LogStoreConformance {
             try await log.append(4, term: 1, payloadBytes: 30)
             let exported = try await log.store.export(2..<5)
             for count in exported.indices {
-                try await expectError("export cut to \(count) bytes", "corrupt", \.isCorrupt) {
+                try await expectError("export cut to \(count) bytes", "a refusal", \.isDamageOrRefusal) {
                     try await log.store.install(Array(exported.prefix(count)), at: 2)
                 }
             }
