@@ -1,3 +1,5 @@
+import Glibc
+
 /// The bytes of a file, in pages that are shared between copies until one of them changes; pages of zeros take no room.
 struct SparseBytes: Sendable {
     static let pageBytes = 4096
@@ -31,8 +33,9 @@ struct SparseBytes: Sendable {
 
     /// Puts bytes in place without changing `size`.
     mutating func write(_ source: UnsafeRawBufferPointer, at offset: UInt64) {
-        let zeros = source.allSatisfy { $0 == 0 }
         SparseBytes.eachPiece(of: offset, source.count) { page, range, position in
+            let piece = UnsafeRawBufferPointer(rebasing: source[position..<position + range.count])
+            let zeros = SparseBytes.isZero(piece)
             if page >= pages.count {
                 if zeros { return }
                 pages.append(contentsOf: repeatElement(nil, count: page + 1 - pages.count))
@@ -42,8 +45,7 @@ struct SparseBytes: Sendable {
                 pages[page] = [UInt8](repeating: 0, count: SparseBytes.pageBytes)
             }
             pages[page]?.withUnsafeMutableBytes {
-                UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyMemory(
-                    from: UnsafeRawBufferPointer(rebasing: source[position..<position + range.count]))
+                UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyMemory(from: piece)
             }
         }
     }
@@ -59,6 +61,12 @@ struct SparseBytes: Sendable {
                     as: UInt8.self, repeating: 0)
             }
         }
+    }
+
+    /// Compares each byte with the one before it, in one call.
+    private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress, bytes.count > 0 else { return true }
+        return bytes[0] == 0 && memcmp(start, start + 1, bytes.count - 1) == 0
     }
 
     private static func eachPiece(of offset: UInt64, _ count: Int, _ body: (Int, Range<Int>, Int) -> Void) {

@@ -53,6 +53,15 @@ extension LogStoreConformance {
             let large = try await log.store.entries(in: 11..<12, maxBytes: 10)
             try expectEqual(large.map(\.payload.count), [9000], "an entry larger than the limit")
         },
+        Check("entries without a payload fit a limit that is reached exactly") { log in
+            for bytes in [100, 0, 0, 50, 0] { try await log.append(1, term: 1, payloadBytes: bytes) }
+            let counts: [(Int, Int)] = [(100, 3), (149, 3), (150, 5), (0, 1)]
+            for (bytes, count) in counts {
+                let read = try await log.store.entries(in: 1..<6, maxBytes: bytes)
+                try expectEqual(read.map(\.index.rawValue), Array(1...UInt64(count)), "within \(bytes) bytes")
+            }
+            try expectEqual(try await log.store.entries(in: 2..<4, maxBytes: 0).count, 2, "entries of no bytes")
+        },
         Check("a byte limit that ends before the missing index is no error") { log in
             try await log.append(5, term: 1, payloadBytes: 100)
             let read = try await log.store.entries(in: 3..<100, maxBytes: 200)

@@ -68,6 +68,8 @@ final class GroupCommit {
     private var isPumpScheduled = false
     private var isRolling = false
     private var isPromised = true
+    /// Whoever asked is gone: what is in flight ends, and nothing follows it.
+    private var isAbandoned = false
     private var promiseTimer: TimerToken?
     private var retryTimer: TimerToken?
     private var drainWaiters: [UnsafeContinuation<Void, Never>] = []
@@ -159,7 +161,7 @@ final class GroupCommit {
     // MARK: Writing
 
     private func pump() {
-        guard stream.failure == nil, !isRolling, retryTimer == nil else { return }
+        guard stream.failure == nil, !isAbandoned, !isRolling, retryTimer == nil else { return }
         while inFlight.count < limits.depth, let batch = nextBatch() {
             guard stream.hasRoom(for: batch.builder.lengthBytes) else {
                 if inFlight.isEmpty { roll(for: batch.builder.lengthBytes) }
@@ -203,6 +205,7 @@ final class GroupCommit {
     }
 
     private func written(_ batch: Batch) {
+        if isAbandoned { return }
         batch.isWritten = true
         var advanced = false
         while let first = inFlight.first, first.isWritten, let placed = first.placed, stream.failure == nil {
@@ -234,6 +237,7 @@ final class GroupCommit {
             do throws(LogError) {
                 let state = placedState
                 try await stream.makeRoom(for: lengthBytes) { carry($0, state) }
+                if isAbandoned { return }
                 isRolling = false
                 pump()
             } catch {
@@ -255,6 +259,7 @@ final class GroupCommit {
     }
 
     private func fail(_ error: LogError) {
+        if isAbandoned { return }
         cancelPromise()
         closed = []
         open = nil
@@ -309,6 +314,18 @@ final class GroupCommit {
         writePromise()
         await drain()
         cancelPromise()
+        if let timer = retryTimer {
+            retryTimer = nil
+            seams.clock.cancel(timer)
+        }
+    }
+
+    /// Ends without a word, as when the process ends: the owner is going away and was not closed.
+    func abandon() {
+        isAbandoned = true
+        cancelPromise()
+        closed = []
+        open = nil
         if let timer = retryTimer {
             retryTimer = nil
             seams.clock.cancel(timer)

@@ -162,7 +162,8 @@ extension SegmentedLogStore {
             contents.append(term: entry.term, slices: entry.slices, chain: chain)
             if batch.firstIndex == nil { batch.firstIndex = entry.index }
             batch.lastIndex = entry.index
-            batch.sequence = sequence
+            // The ticket is settled with the last of the batches that its entries take.
+            batch.sequence = entry.index == entries[entries.count - 1].index ? sequence : sequence - 1
             var stored = entry
             stored.chain = chain
             recent.append(stored)

@@ -4,6 +4,7 @@ public import CordwoodRaft
 
 extension SegmentedLogStore {
     public func entry(at index: RaftIndex) async throws(LogError) -> Entry {
+        if health == .closed { throw .closed }
         if index >= startIndex, let entry = recent[index] { return entry }
         let found = try await entries(in: index..<index.next, maxBytes: nil)
         guard let entry = found.first else { throw .notFound(index) }
@@ -11,6 +12,7 @@ extension SegmentedLogStore {
     }
 
     public func entries(in range: Range<RaftIndex>, maxBytes: Int?) async throws(LogError) -> [Entry] {
+        if health == .closed { throw .closed }
         var result: [Entry] = []
         var bytes = 0
         var next = range.lowerBound
@@ -38,7 +40,7 @@ extension SegmentedLogStore {
             next = last.index.next
             for entry in part { bytes += entry.payload.count }
             if result.isEmpty { swap(&result, &part) } else { result.append(contentsOf: part) }
-            if let maxBytes, bytes >= maxBytes { break }
+            if let maxBytes, bytes > maxBytes { break }
         }
         return result
     }
@@ -51,7 +53,6 @@ extension SegmentedLogStore {
             left -= entry.payload.count
             if left < 0, !(isFirst && end == range.lowerBound) { break }
             end = end.next
-            if left <= 0 { break }
         }
         return Array(recent.values(in: range.lowerBound..<end))
     }
@@ -134,7 +135,7 @@ struct SegmentRead {
                     if left < 0, !(isFirst && entries.isEmpty) { return .entries(entries) }
                     entries.append(try record.entry())
                     next = next.next
-                    if next >= range.upperBound || left <= 0 { return .entries(entries) }
+                    if next >= range.upperBound || left < 0 { return .entries(entries) }
                 } catch {
                     return .damaged(damage(.corrupt, cursor, next, "\(error)"))
                 }

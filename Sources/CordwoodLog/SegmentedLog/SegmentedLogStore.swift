@@ -94,6 +94,8 @@ public final class SegmentedLogStore: RaftLogStore {
         connect()
     }
 
+    deinit { commit?.abandon() }
+
     /// Closes the circle between the store and its group commit.
     private func connect() {
         guard let commit, let stream else { return }
