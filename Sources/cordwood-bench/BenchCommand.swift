@@ -15,7 +15,7 @@ struct BenchCommand: Sendable {
         self.run = run
     }
 
-    static let all: [BenchCommand] = [.device, .loop, .events]
+    static let all: [BenchCommand] = [.device, .loop, .append, .recovery, .read, .events]
 }
 
 /// One call of a sub-command.
@@ -29,6 +29,18 @@ struct BenchRun: Sendable {
 
     /// A report in the form that was asked for.
     func report() -> Report { Report(bench: command.verb.name, isJSON: values[BenchOptions.json]) }
+
+    /// The numbers of an option that lists several.
+    func counts(_ option: Option<String>) throws(OptionError) -> [Int] {
+        let text = values[option]
+        let counts = text.split(separator: ",").map { Int($0) }
+        guard !counts.isEmpty, counts.allSatisfy({ ($0 ?? 0) > 0 && ($0 ?? 0) <= 16 << 20 }) else {
+            throw OptionError(
+                .usage,
+                "\(option.declaration.name) = '\(text)': must be numbers from 1 to \(16 << 20), parted by commas")
+        }
+        return counts.compactMap { $0 }
+    }
 
     /// The backends to measure: the one that was asked for, or both.
     var backends: [Platform.Choice] {

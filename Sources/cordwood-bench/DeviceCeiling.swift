@@ -13,6 +13,14 @@ final class DeviceCeiling {
 
         var writesPerSecond: Double { Double(latency.count) / (Double(nanoseconds) / 1e9) }
         var megabytesPerSecond: Double { writesPerSecond * Double(blockBytes) / 1e6 }
+
+        /// Both measurements as one.
+        func merged(with other: Figures) -> Figures {
+            var merged = self
+            merged.nanoseconds += other.nanoseconds
+            merged.latency.add(other.latency)
+            return merged
+        }
     }
 
     private static let fileBytes = 64 << 20

@@ -15,6 +15,13 @@ struct LatencyHistogram: Sendable {
         sumNanoseconds += nanoseconds
     }
 
+    /// Takes over what another one has counted.
+    mutating func add(_ other: LatencyHistogram) {
+        for index in buckets.indices { buckets[index] += other.buckets[index] }
+        count += other.count
+        sumNanoseconds += other.sumNanoseconds
+    }
+
     var meanNanoseconds: Double { count == 0 ? 0 : Double(sumNanoseconds) / Double(count) }
 
     /// The duration that this share of all, 0 to 1, did not exceed.

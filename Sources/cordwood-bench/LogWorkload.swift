@@ -1,0 +1,163 @@
+internal import CordwoodBase
+internal import CordwoodIO
+internal import CordwoodLog
+internal import CordwoodRaft
+
+/// A segmented log store under writers that each wait for their entry to be durable before they append the next, as the
+/// clients of a node do.
+final class LogWorkload {
+    static let partitionCount = 32
+
+    /// What a round of appends gave.
+    struct Figures: Sendable {
+        var entries: UInt64 = 0
+        var payloadBytes: UInt64 = 0
+        var nanoseconds: UInt64 = 0
+        var latency = LatencyHistogram()
+        var meter = MeteredFileSystem.Meter()
+
+        var seconds: Double { Double(nanoseconds) / 1e9 }
+        var entriesPerSecond: Double { Double(entries) / seconds }
+        var megabytesPerSecond: Double { Double(payloadBytes) / seconds / 1e6 }
+        /// Durable writes, and syncs beside them.
+        var syncsPerSecond: Double { Double(meter.durableWrites + meter.syncs) / seconds }
+        var batchesPerSecond: Double { Double(meter.durableWrites) / seconds }
+        var batchBytes: Int { meter.durableWrites == 0 ? 0 : Int(meter.durableBytes / meter.durableWrites) }
+        var bytesPerPayloadByte: Double { Double(meter.durableBytes) / Double(max(1, payloadBytes)) }
+
+        static func += (total: inout Figures, part: Figures) {
+            total.entries += part.entries
+            total.payloadBytes += part.payloadBytes
+            total.nanoseconds += part.nanoseconds
+            total.latency.add(part.latency)
+            total.meter += part.meter
+        }
+    }
+
+    let directory: String
+    private(set) var store: SegmentedLogStore
+    private let seams: Seams
+    private let files: MeteredFileSystem
+    private let identity: StoreIdentity
+    private let options: LogStoreOptions
+    private var endsBatch = false
+    private var failure: (any Error)?
+
+    /// Makes a new store under `parent`.
+    init(_ seams: Seams, under parent: String, depth: Int = 1) async throws {
+        let files = MeteredFileSystem(seams.files)
+        var options = LogStoreOptions()
+        options.depth = depth
+        self.files = files
+        self.options = options
+        self.seams = seams.metered(by: files)
+        directory = "\(parent)/cordwood-bench-log-\(seams.random.next())"
+        identity = StoreIdentity(
+            cluster: UniqueID(high: 1, low: 1), node: UniqueID(high: 1, low: 2), replica: ReplicaID(1))
+        store = try await SegmentedLogStore.open(
+            directory: directory, identity: identity, options: options, seams: self.seams)
+    }
+
+    /// Appends entries of `payloadBytes` from `writers` tasks for `nanoseconds`.
+    func append(writers: Int, payloadBytes: Int, forNanoseconds nanoseconds: UInt64) async throws -> Figures {
+        let before = files.meter
+        let start = seams.clock.monotonicNanoseconds
+        var figures = Figures()
+        var left = writers
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+            for number in 0..<writers {
+                seams.scheduler.spawn("writer-\(number)") {
+                    let latency = await self.write(number, payloadBytes, until: start + nanoseconds)
+                    figures.latency.add(latency)
+                    left -= 1
+                    if left == 0 { continuation.resume() }
+                }
+            }
+        }
+        if let failure { throw failure }
+        figures.nanoseconds = seams.clock.monotonicNanoseconds - start
+        figures.entries = figures.latency.count
+        figures.payloadBytes = figures.entries * UInt64(payloadBytes)
+        figures.meter = files.meter - before
+        return figures
+    }
+
+    /// Appends so many entries as fast as the store takes them, without waiting for each.
+    func fill(entries count: Int, payloadBytes: Int) async throws {
+        let payload = [UInt8](repeating: 0x61, count: payloadBytes)
+        var done = 0
+        while done < count {
+            let next = min(count - done, max(1, (1 << 20) / payloadBytes))
+            for _ in 0..<next { _ = try store.append([entry(PartitionID(UInt64(done % 32)), payload)]) }
+            done += next
+            try await store.flush()
+        }
+    }
+
+    /// Closes the store and opens it again; returns how long opening took.
+    func reopen(droppingCaches: Bool) async throws -> UInt64 {
+        try await store.close()
+        if droppingCaches { try await dropCaches() }
+        let start = seams.clock.monotonicNanoseconds
+        store = try await SegmentedLogStore.open(
+            directory: directory, identity: identity, options: options, seams: seams)
+        return seams.clock.monotonicNanoseconds - start
+    }
+
+    /// Closes the store and removes what it made.
+    func remove() async throws {
+        try await store.close()
+        for entry in try await seams.files.list(directory) {
+            try await seams.files.remove("\(directory)/\(entry.name)")
+        }
+        try await seams.files.remove(directory)
+    }
+
+    private func dropCaches() async throws(IOError) {
+        for entry in try await seams.files.list(directory) where !entry.isDirectory {
+            let file = try await seams.files.open(
+                "\(directory)/\(entry.name)", FileMode(.mustExist, writable: false))
+            try await file.dropCache()
+            await file.close()
+        }
+    }
+
+    private func write(_ number: Int, _ payloadBytes: Int, until deadline: UInt64) async -> LatencyHistogram {
+        let partition = PartitionID(UInt64(number % LogWorkload.partitionCount))
+        let payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: payloadBytes)
+        var latency = LatencyHistogram()
+        var now = seams.clock.monotonicNanoseconds
+        while now < deadline, failure == nil {
+            do throws(LogError) {
+                let ticket = try store.append([entry(partition, payload)])
+                endBatchAfterThisTurn()
+                try await store.waitUntilDurable(ticket)
+            } catch {
+                failure = error
+                return latency
+            }
+            let end = seams.clock.monotonicNanoseconds
+            latency.record(end - now)
+            now = end
+        }
+        return latency
+    }
+
+    private func endBatchAfterThisTurn() {
+        guard !endsBatch else { return }
+        endsBatch = true
+        seams.scheduler.atEndOfTurn { [self] in
+            endsBatch = false
+            store.endBatch()
+        }
+    }
+
+    private func entry(_ partition: PartitionID, _ payload: [UInt8]) -> Entry {
+        let slice = EntrySlice(
+            partition: partition, partitionIndex: store.nextPartitionIndex(partition),
+            previousRaftIndex: store.lastRaftIndex(of: partition), offset: 0, length: UInt32(payload.count))
+        return Entry(
+            index: store.nextIndex, term: 1, type: .application, timestampMicroseconds: 1, slices: .one(slice),
+            payload: payload)
+    }
+}

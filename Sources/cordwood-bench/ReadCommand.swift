@@ -1,0 +1,84 @@
+internal import CordwoodBase
+internal import CordwoodIO
+internal import CordwoodLog
+internal import CordwoodOptions
+
+extension BenchCommand {
+    /// Verified reads from a log: in order by ranges, and single entries here and there.
+    static let read = BenchCommand("read", "verified reads from a log, in order and at random") { run in
+        nonisolated(unsafe) let report = run.report()
+        let payloads = try run.counts(BenchOptions.payload)
+        let logBytes = Int(run.values[BenchOptions.logBytes])
+        try run.onEachBackend { io, seams, _ in
+            for payloadBytes in payloads {
+                let workload = try await LogWorkload(seams, under: run.directory)
+                try await workload.fill(entries: max(1, logBytes / payloadBytes), payloadBytes: payloadBytes)
+                // Reopened, so that nothing is served from the cache of recent entries.
+                _ = try await workload.reopen(droppingCaches: true)
+                let reads = LogReads(workload, seams, payloadBytes: payloadBytes)
+                report.add([("io", .text(io)), ("reads", .text("in-order"))] + (try await reads.inOrder()))
+                report.add(
+                    [("io", .text(io)), ("reads", .text("random"))]
+                        + (try await reads.atRandom(forNanoseconds: run.timeNanoseconds)))
+                try await workload.remove()
+            }
+        }
+    }
+}
+
+/// Reads of one log.
+struct LogReads {
+    private let workload: LogWorkload
+    private let seams: Seams
+    private let payloadBytes: Int
+
+    init(_ workload: LogWorkload, _ seams: Seams, payloadBytes: Int) {
+        self.workload = workload
+        self.seams = seams
+        self.payloadBytes = payloadBytes
+    }
+
+    /// The whole log once, in ranges of up to 1 MiB.
+    func inOrder() async throws -> Report.Row {
+        let store = workload.store
+        var latency = LatencyHistogram()
+        var next = store.startIndex
+        let start = seams.clock.monotonicNanoseconds
+        var entries: UInt64 = 0
+        while next < store.nextIndex {
+            let before = seams.clock.monotonicNanoseconds
+            let range = try await store.entries(in: next..<store.nextIndex, maxBytes: 1 << 20)
+            latency.record(seams.clock.monotonicNanoseconds - before)
+            entries += UInt64(range.count)
+            guard let last = range.last else { break }
+            next = last.index.next
+        }
+        return row(entries, seams.clock.monotonicNanoseconds - start, latency)
+    }
+
+    /// Single entries anywhere in the log.
+    func atRandom(forNanoseconds nanoseconds: UInt64) async throws -> Report.Row {
+        let store = workload.store
+        var latency = LatencyHistogram()
+        let count = store.nextIndex.rawValue - store.startIndex.rawValue
+        let start = seams.clock.monotonicNanoseconds
+        var now = start
+        while now < start + nanoseconds {
+            let index = RaftIndex(store.startIndex.rawValue + seams.random.next(below: count))
+            _ = try await store.entry(at: index)
+            let end = seams.clock.monotonicNanoseconds
+            latency.record(end - now)
+            now = end
+        }
+        return row(latency.count, now - start, latency)
+    }
+
+    private func row(_ entries: UInt64, _ nanoseconds: UInt64, _ latency: LatencyHistogram) -> Report.Row {
+        let seconds = Double(nanoseconds) / 1e9
+        return [
+            ("payload_bytes", .count(UInt64(payloadBytes))), ("entries", .count(entries)),
+            ("entries_per_s", .number(Double(entries) / seconds, digits: 0)),
+            ("MB_per_s", .number(Double(entries) * Double(payloadBytes) / 1e6 / seconds, digits: 1)),
+        ] + latency.columns
+    }
+}
