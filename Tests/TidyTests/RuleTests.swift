@@ -101,6 +101,7 @@ struct RuleTests {
     ]
 
     static let words = [
+        Case("words", "a seed name without a type", ["docs/glossary.md": "# Glossary\n"], says: "no type is called"),
         Case(
             "words", "a seed name without a line", ["docs/glossary.md": "# Glossary\n"], says: "`SegmentedLogStore` has"
         ),

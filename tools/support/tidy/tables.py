@@ -97,11 +97,6 @@ SEED_NAMES = [
     "PartitionDispatcher", "PartitionMasterPolicy", "PartitionQuorumRule", "QuorumDecision", "AckOutcome",
     "DurabilityCursor",
 ]
-# Seed names whose room is not built yet. A name leaves this list with the commit that brings its type.
-AWAITED_NAMES = {
-    "SegmentedLogStore", "DurabilityCursor",
-}
-
 # Pages that sources may name before they are written.
 AWAITED_PAGES = {"docs/format.md"}
 
