@@ -3,36 +3,69 @@ import Testing
 /// Each rule fires on a small tree that breaks it, names the line, and is silent on one that does not.
 @Suite("A rule of tidy")
 struct RuleTests {
-    /// A tree with one file, and what the rule must say about it: `nil` for nothing.
+    /// A tree, and what its rule must say about it: `nil` for nothing.
     struct Case: Sendable, CustomTestStringConvertible {
-        let testDescription: String
-        let rule: String
-        let files: [String: String]
-        let finding: String?
-
-        init(_ rule: String, _ description: String, _ files: [String: String], says finding: String?) {
-            self.rule = rule
-            self.files = files
-            self.finding = finding
-            testDescription = "\(rule): \(description)"
+        enum Tree: Sendable {
+            /// One source in a room above the seams.
+            case source(String)
+            /// Contents by path.
+            case files([String: String])
         }
 
-        /// A case of one source file in a room above the seams.
+        let rule: String
+        let description: String
+        let tree: Tree
+        let finding: String?
+
         init(_ rule: String, _ description: String, _ source: String, says finding: String?) {
-            self.init(rule, description, ["Sources/CordwoodLog/File.swift": source + "\n"], says: finding)
+            self.init(rule, description, .source(source + "\n"), says: finding)
+        }
+
+        init(_ rule: String, _ description: String, _ files: [String: String], says finding: String?) {
+            self.init(rule, description, .files(files), says: finding)
+        }
+
+        private init(_ rule: String, _ description: String, _ tree: Tree, says finding: String?) {
+            self.rule = rule
+            self.description = description
+            self.tree = tree
+            self.finding = finding
+        }
+
+        var testDescription: String { "\(rule): \(description)" }
+
+        func judge(_ findings: [String]) {
+            if let finding {
+                #expect(findings.contains { $0.contains(finding) }, "\(testDescription): \(findings)")
+            } else {
+                #expect(findings == [], "\(testDescription)")
+            }
         }
     }
 
-    @Test("fires where it is broken, and only there", arguments: imports + seams + headers + words + hygiene + links)
-    func fires(_ example: Case) throws {
-        let tidy = try Tidy(example.rule, on: example.files)
-        guard let finding = example.finding else {
-            #expect(tidy.findings == [])
-            #expect(tidy.exitCode == 0)
-            return
+    static let cases = imports + seams + headers + words + hygiene + links
+
+    /// All sources of a rule in one tree, side by side.
+    @Test("fires on the sources that break it, and on no other", arguments: Set(cases.map(\.rule)).sorted())
+    func firesOnSources(_ rule: String) throws {
+        var files: [String: String] = [:]
+        var examples: [(path: String, example: Case)] = []
+        for example in RuleTests.cases where example.rule == rule {
+            guard case .source(let source) = example.tree else { continue }
+            let path = "Sources/CordwoodLog/File\(examples.count).swift"
+            files[path] = source
+            examples.append((path, example))
         }
-        #expect(tidy.exitCode == 1)
-        #expect(tidy.findings.contains { $0.contains(finding) }, "\(tidy.findings)")
+        let tidy = try Tidy(rule, on: files)
+        for (path, example) in examples { example.judge(tidy.findings.filter { $0.hasPrefix(path + ":") }) }
+    }
+
+    @Test("fires on a tree that breaks it, and on no other", arguments: cases)
+    func firesOnTrees(_ example: Case) throws {
+        guard case .files(let files) = example.tree else { return }
+        let tidy = try Tidy(example.rule, on: files)
+        example.judge(tidy.findings)
+        #expect(tidy.exitCode == (example.finding == nil ? 0 : 1))
     }
 
     @Test("about format fires on what swift format would change")
@@ -45,7 +78,7 @@ struct RuleTests {
 
     static let imports = [
         Case(
-            "imports", "an arrow that points up", "import CordwoodNode", says: "File.swift:1: imports: CordwoodLog must"
+            "imports", "an arrow that points up", "import CordwoodNode", says: ".swift:1: imports: CordwoodLog must"
         ),
         Case("imports", "an arrow that points down", "public import CordwoodRaft", says: nil),
         Case("imports", "Foundation", "import Foundation", says: "must not import Foundation"),
