@@ -160,6 +160,30 @@ struct LoopTests {
         #expect(order == ["first", "1", "2", "3", "1 again", "2 again", "3 again", "end"])
     }
 
+    @Test("A task that never waits for anything shuts out nobody", arguments: backends)
+    func fairness(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let isDone = Box(false)
+            let yields = Box(0)
+            seams.scheduler.spawn("restless") {
+                while !isDone.value {
+                    yields.value += 1
+                    await Task.yield()
+                }
+            }
+            let null = try await seams.files.open("/dev/null", FileMode(.mustExist, writable: true))
+            try await null.write(IOBuffer(text: "x"), 0..<1, at: 0, durable: false)
+            await null.close()
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                seams.scheduler.atEndOfTurn { continuation.resume() }
+            }
+            await seams.clock.sleep(nanoseconds: 1_000_000)
+            _ = try await seams.scheduler.offload { 1 }
+            isDone.value = true
+            #expect(yields.value > 0)
+        }
+    }
+
     @Test("Timers are called in order of their time, equal ones in order of scheduling", arguments: backends)
     func timerOrder(_ backend: Platform.Choice) async throws {
         let order = try await onPlatform(backend) { seams in
@@ -190,12 +214,12 @@ struct LoopTests {
         let perThread = 5000
         let seen = Monitor(0)
         let loop = platform.loop
-        for number in 0..<3 {
-            let thread = try PlatformThread(name: "poster-\(number)") {
+        let posters = try (0..<3).map { number in
+            try PlatformThread(name: "poster-\(number)") {
                 for _ in 0..<perThread { loop.submit { seen.change { $0 += 1 } } }
             }
-            thread.join()
         }
+        for poster in posters { poster.join() }
         let total = try await platform.run { seams in
             try await seams.scheduler.offload { seen.wait { $0 == 3 * perThread ? $0 : nil } }
         }
