@@ -79,8 +79,8 @@ let package = Package(
         program(
             "cordwood-inspect",
             [
-                "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
-                "CordwoodOptions",
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine",
+                "CordwoodEvents", "CordwoodOptions",
             ]),
         program(
             "cordwood-bench",
@@ -131,6 +131,12 @@ let package = Package(
             [
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
                 "CordwoodMachine", "CordwoodConformance",
+            ]),
+        tests(
+            "CordwoodInspectTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
+                "CordwoodMachine", "CordwoodEvents", "cordwood-inspect",
             ]),
         .target(name: "ProcessTestSupport", path: "Tests/ProcessTestSupport", swiftSettings: settings),
         tests("ProcessTests", ["ProcessTestSupport"]),

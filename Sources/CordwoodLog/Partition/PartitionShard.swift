@@ -23,24 +23,8 @@ final class PartitionShard {
     }
 
     func file(_ partition: PartitionID, _ segment: SegmentID) -> String {
-        "\(path)/\(padded(partition.rawValue, 5))-\(padded(segment.rawValue, 10)).log"
+        "\(path)/\(PartitionFileName(partition: partition, segment: segment))"
     }
-
-    /// Partition and segment that a file name stands for; `nil` when it is no partition log's.
-    static func parse(_ name: String) -> (PartitionID, SegmentID)? {
-        guard name.hasSuffix(".log") else { return nil }
-        let parts = name.dropLast(4).split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { 48...57 ~= $0 } }),
-            let partition = UInt64(parts[0]), partition < LogFormat.maximumPartitions, let segment = UInt64(parts[1]),
-            segment > 0
-        else { return nil }
-        return (PartitionID(partition), SegmentID(segment))
-    }
-}
-
-private func padded(_ number: UInt64, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
 }
 
 extension PartitionLogPool {
@@ -55,8 +39,8 @@ extension PartitionLogPool {
             try await seams.files.syncDirectory(configuration.directory)
             var segments: [PartitionID: [SegmentID]] = [:]
             for entry in try await seams.files.list(path) {
-                if !entry.isDirectory, let (partition, segment) = PartitionShard.parse(entry.name) {
-                    segments[partition, default: []].append(segment)
+                if !entry.isDirectory, let file = PartitionFileName(entry.name) {
+                    segments[file.partition, default: []].append(file.segment)
                 } else {
                     log.write(
                         LogEvent(

@@ -22,11 +22,12 @@ struct SegmentCatalog {
     /// Reads the directory and the headers. `pastCaches` opens files for direct I/O, or syncs and drops their
     /// cached pages, so that what is judged is what the device holds.
     static func read(
-        directory: String, prefix: String, pastCaches: Bool, ignoring known: Set<String>, files: any FileSystem
+        directory: String, prefix: String, naming: SegmentNaming, pastCaches: Bool, ignoring known: Set<String>,
+        files: any FileSystem
     ) async throws(IOError) -> SegmentCatalog {
         var catalog = SegmentCatalog()
         for entry in try await files.list(directory).sorted(by: { $0.name < $1.name }) {
-            if let hint = SegmentName(entry.name, prefix: prefix), !entry.isDirectory {
+            if let hint = naming.parse(entry.name, prefix: prefix), !entry.isDirectory {
                 let path = directory + "/" + entry.name
                 catalog.candidates.append(
                     try await candidate(entry.name, path: path, hint: hint, pastCaches: pastCaches, files: files))

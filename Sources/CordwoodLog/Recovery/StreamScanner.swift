@@ -15,6 +15,8 @@ public final class StreamScanner {
         public var readsPastCaches = true
         /// A place known to have been durable, from outside the stream.
         public var knownPromise = StreamPosition.zero
+        /// How the stream's files are named.
+        public var naming = SegmentNaming.segmented
         /// Names in the directory that belong to the caller.
         public var knownNames: Set<String> = []
 
@@ -51,7 +53,7 @@ public final class StreamScanner {
     ) async throws(LogError) -> (StreamScan, Visitor) {
         do {
             catalog = try await SegmentCatalog.read(
-                directory: directory, prefix: prefix, pastCaches: options.readsPastCaches,
+                directory: directory, prefix: prefix, naming: options.naming, pastCaches: options.readsPastCaches,
                 ignoring: options.knownNames, files: files)
         } catch {
             throw .unavailable(error.description)

@@ -1,27 +1,27 @@
-internal import CordwoodBase
-internal import CordwoodRaft
+package import CordwoodBase
+package import CordwoodRaft
 
 /// What a segmented log holds, as far as it is kept in memory: the meaning of the stream up to some batch.
 ///
 /// Built from the stream when it is opened and moved by the same steps while it is written, so both agree by
 /// construction. Bounded: term runs, one tail a partition, one mark every 64 KiB, and chain and slices of the entries
 /// that may still be truncated.
-struct LogContents {
+package struct LogContents {
     /// The log starts behind this entry.
-    private(set) var boundary = LogBoundary.zero
+    package private(set) var boundary = LogBoundary.zero
     /// The last entry, or the boundary.
-    private(set) var last = LogBoundary.zero
+    package private(set) var last = LogBoundary.zero
     private(set) var terms = TermRuns(boundary: 0, term: 0)
-    private(set) var tails = PartitionTails()
+    package private(set) var tails = PartitionTails()
     var index = SparseIndex()
     var vote = Vote.none
     /// Highest index that a batch header named as committed.
-    private(set) var commitHint: RaftIndex = 0
+    package private(set) var commitHint: RaftIndex = 0
     var gates: [GateRecord] = []
     var firstSegment: SegmentID = .none
     var epoch: StreamEpoch = 0
     /// The newest complete system checkpoint.
-    private(set) var checkpoint: SystemCheckpoint?
+    package private(set) var checkpoint: SystemCheckpoint?
     var checkpointNumber: UInt64 = 0
     /// The last installation, until a system checkpoint follows it.
     private(set) var installation: InstallRecord?

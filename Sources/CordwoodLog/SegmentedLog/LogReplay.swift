@@ -1,9 +1,9 @@
-internal import CordwoodBase
+package import CordwoodBase
 internal import CordwoodRaft
 
 /// Builds the contents of a segmented log out of its batches, checking every entry's index, chain and slices.
-final class LogReplay: StreamVisitor {
-    private(set) var contents = LogContents()
+package final class LogReplay: StreamVisitor {
+    package private(set) var contents = LogContents()
     private(set) var checkpointPosition: StreamPosition?
     private(set) var entryCount = 0
     /// Entries up to this one stand in segments before the first one read.
@@ -12,13 +12,15 @@ final class LogReplay: StreamVisitor {
     private(set) var highestHint: RaftIndex = 0
     private var pieces = CheckpointAssembly()
 
-    var firstSegment: SegmentID { contents.firstSegment }
-    var nextIndex: RaftIndex? { contents.nextIndex }
+    package init() {}
+
+    package var firstSegment: SegmentID { contents.firstSegment }
+    package var nextIndex: RaftIndex? { contents.nextIndex }
 
     /// Recovery has begun a new epoch.
     func resumed(in epoch: StreamEpoch) { contents.epoch = epoch }
 
-    func begin(_ header: SegmentHeader, carry: CarryRecord, isFirst: Bool) throws(StreamFault) {
+    package func begin(_ header: SegmentHeader, carry: CarryRecord, isFirst: Bool) throws(StreamFault) {
         if isFirst {
             contents.begin(with: carry)
             unreadThrough = carry.last.index
@@ -33,7 +35,7 @@ final class LogReplay: StreamVisitor {
         }
     }
 
-    func accept(_ batch: BatchView, in segment: SegmentHeader) throws(StreamFault) {
+    package func accept(_ batch: BatchView, in segment: SegmentHeader) throws(StreamFault) {
         contents.epoch = batch.header.epoch
         var marked = false
         for record in batch.records {

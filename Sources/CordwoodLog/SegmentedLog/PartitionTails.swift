@@ -1,12 +1,12 @@
-internal import CordwoodBase
+package import CordwoodBase
 
 /// The last entry of each partition in this log, uncommitted ones included: where next(p) comes from. Moved by append,
 /// truncation, installation and the registry of a system checkpoint; never by a scan.
-struct PartitionTails {
-    struct Tail: Hashable {
+package struct PartitionTails {
+    package struct Tail: Hashable {
         /// 0 when the partition has no entry.
-        var partitionIndex: PartitionLogIndex
-        var raftIndex: RaftIndex
+        package var partitionIndex: PartitionLogIndex
+        package var raftIndex: RaftIndex
 
         static let none = Tail(partitionIndex: 0, raftIndex: 0)
     }
@@ -16,7 +16,7 @@ struct PartitionTails {
     /// A partition without a tail may have had entries up to this index that are gone from the log.
     private(set) var unknownThrough: RaftIndex = 0
 
-    subscript(partition: PartitionID) -> Tail {
+    package subscript(partition: PartitionID) -> Tail {
         partition.rawValue < UInt64(tails.count) ? tails[Int(partition.rawValue)] : .none
     }
 

@@ -37,8 +37,8 @@ ROOMS = {
         "CordwoodNode", "CordwoodServer",
     },
     "cordwood-inspect": {
-        "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
-        "CordwoodOptions",
+        "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine",
+        "CordwoodEvents", "CordwoodOptions",
     },
     "cordwood-bench": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodRaft", "CordwoodLog",
