@@ -135,6 +135,14 @@ public final class AppendOnlyFile {
         invariant(position >= durable && position <= end, "durable \(durable) to \(position) of \(end)")
         durable = position
         cursor.durableBytes += UInt64(bytes)
+        prepareSpare()
+    }
+
+    /// Has the next segment made in the background when none is ready. After a failure for want of space only
+    /// `retryingSpace` tries again.
+    public func prepareSpare(retryingSpace: Bool = false) {
+        guard let pool, retryingSpace || !pool.isSpaceShort else { return }
+        pool.refill()
     }
 
     /// Makes everything that has been written durable. The caller has awaited its writes.

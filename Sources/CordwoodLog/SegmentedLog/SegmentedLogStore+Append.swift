@@ -63,6 +63,15 @@ extension SegmentedLogStore {
 
     public func updateCommit(_ index: RaftIndex) { committed = max(committed, min(index, contents.last.index)) }
 
+    /// Tries again to have the next segment ready, where the disk was full.
+    public func prepareSpace() {
+        guard health == .ok else { return }
+        stream?.prepareSpare(retryingSpace: true)
+    }
+
+    /// True when the disk had no room for the next segment.
+    public var isSpaceShort: Bool { stream?.pool?.isSpaceShort ?? false }
+
     /// True while what was appended waits for room on the disk.
     public var isWaitingForSpace: Bool { commit?.isStalled ?? false }
 

@@ -1,0 +1,216 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// Driving the core: inputs in, effects out, each carried out in the order in which the core emitted it.
+///
+/// The core never waits. What must be durable before something else happens is a token: it is kept beside the ticket of
+/// the store's write and comes back to the core when the store says that the ticket is settled.
+extension Node {
+    /// A write that the core asked for and the store has not settled.
+    struct PendingWrite {
+        var sequence: UInt64
+        var token: DurabilityToken
+    }
+
+    /// A message that leaves, or comes back to this replica, when a token is durable.
+    struct HeldMessage {
+        var sequence: UInt64
+        var message: RaftMessage
+    }
+
+    /// One input, and everything that follows from it.
+    func step(_ input: RaftInput) {
+        core.step(input, into: &effects)
+        carryOut()
+    }
+
+    /// Carries out what the core asked for, until it asks for nothing more. Effects may give the core new inputs: they
+    /// are taken up in turn, never from inside another effect.
+    func carryOut() {
+        guard !isCarryingOut else { return }
+        isCarryingOut = true
+        defer { isCarryingOut = false }
+        while !effects.effects.isEmpty {
+            swap(&effects, &effectsInHand)
+            for effect in effectsInHand.effects { carryOut(effect) }
+            effectsInHand.removeAll()
+        }
+    }
+
+    private func carryOut(_ effect: RaftEffect) {
+        switch effect {
+        case .append(let range, let replaces, let source, let token):
+            write(range, replaces: replaces, source: source, token)
+        case .persist(let vote, let token):
+            do throws(LogError) {
+                pendingWrites.append(PendingWrite(sequence: try store.recordVote(vote).sequence, token: token))
+                armTurn()
+            } catch { storeFailed(error) }
+        case .sendAfter(_, let message):
+            guard message.to == replica else { return refuse(message) }
+            heldMessages.append(HeldMessage(sequence: pendingWrites.last?.sequence ?? 0, message: message))
+            releaseHeldMessages()
+        case .send(let message), .sendAppend(let message, _), .sendSnapshot(let message), .forwardProposal(let message):
+            refuse(message)
+        case .read(_, let peer, _, _), .needSnapshot(let peer):
+            brokenInvariant("replica \(replica) is alone in its group, and its core speaks of replica \(peer)")
+        case .install(let position, _):
+            brokenInvariant("replica \(replica) is alone in its group, and its core installs a snapshot at \(position)")
+        case .apply(let range):
+            dispatch(range)
+        case .readReady(let context, let index):
+            readWaiters.removeValue(forKey: context)?.resume(returning: .success(index))
+        case .readFailed(let context):
+            readWaiters.removeValue(forKey: context)?.resume(returning: .failure(.notLeader(nil)))
+        case .roleChanged(let role, let term, let leader):
+            roleChanged(role, term, leader: leader)
+        case .configurationChanged:
+            membership.configuration = core.configuration
+            dispatcher.updateMembership(core.configuration.voters)
+        case .proposalsAborted(let range, let term):
+            for waiter in proposals.takeAll(in: range, term: term) {
+                waiter.observer.proposalEnded(tag: waiter.tag, outcome: .aborted)
+            }
+        }
+    }
+
+    /// A group of one has nobody to send to: a message to another replica means that the core and the configuration
+    /// disagree.
+    private func refuse(_ message: RaftMessage) {
+        brokenInvariant("replica \(replica) is alone in its group, and its core sends \(message)")
+    }
+
+    private func write(_ range: Range<RaftIndex>, replaces: Bool, source: AppendSource, _ token: DurabilityToken) {
+        writeBuffer.removeAll(keepingCapacity: true)
+        switch source {
+        case .proposals:
+            for index in range {
+                guard let entry = tail[index] else { brokenInvariant("proposal \(index) is not in the tail cache") }
+                writeBuffer.append(entry)
+            }
+        case .termStart:
+            takeOwn(
+                Entry(index: range.lowerBound, term: token.term, type: .noOperation, timestampMicroseconds: stamp()))
+        case .leaveJoint:
+            takeOwn(
+                Entry(index: range.lowerBound, term: token.term, type: .configuration, timestampMicroseconds: stamp()))
+        case .message:
+            brokenInvariant(
+                "replica \(replica) is alone in its group, and its core took entries \(range) from a message")
+        }
+        do throws(LogError) {
+            let ticket =
+                replaces
+                ? try store.replaceSuffix(from: range.lowerBound, with: writeBuffer) : try store.append(writeBuffer)
+            pendingWrites.append(PendingWrite(sequence: ticket.sequence, token: token))
+            armTurn()
+        } catch { storeFailed(error) }
+    }
+
+    /// An entry that the core made itself.
+    private func takeOwn(_ entry: Entry) {
+        do throws(DispatchError) {
+            try dispatcher.recordAppended(entry, nowNanoseconds: seams.clock.monotonicNanoseconds)
+        } catch { brokenInvariant("entry \(entry.position) of the core: \(error)") }
+        tail.append(entry)
+        writeBuffer.append(entry)
+    }
+
+    // MARK: Durability
+
+    /// The store's durable position moved, or it failed.
+    func storeProgressed(_ progress: LogProgress) {
+        if let failure = progress.failure { return storeFailed(failure) }
+        dispatcher.recordLogged(through: progress.durableIndex)
+        var settled: DurabilityToken?
+        while let write = pendingWrites.first, write.sequence <= progress.sequence {
+            pendingWrites.removeFirst()
+            settled = write.token
+        }
+        settledSequence = max(settledSequence, progress.sequence)
+        if durableWaiters > 0 { answerDurable(through: progress.durableIndex) }
+        if let settled { step(.durable(settled)) }
+        releaseHeldMessages()
+    }
+
+    /// Messages to this replica itself go back into the core once what they rest on is durable.
+    private func releaseHeldMessages() {
+        while let held = heldMessages.first, held.sequence <= settledSequence {
+            heldMessages.removeFirst()
+            core.receive(held.message, into: &effects)
+        }
+        carryOut()
+    }
+
+    /// A write or sync failed: nothing more is acknowledged, voted or written until the store is reopened. What was
+    /// accepted is not taken back; nobody can say what becomes of it.
+    func storeFailed(_ error: LogError) {
+        guard storeFailure == nil else { return }
+        storeFailure = error
+        log.write(LogEvent(.error, "log", "the store takes no more writes", fields: [.init("reason", "\(error)")]))
+        step(.storePoisoned)
+        for waiter in proposals.takeAll() {
+            waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.storeFailed("\(error)")))
+        }
+        durableWaiters = 0
+    }
+
+    // MARK: Commit and dispatch
+
+    /// Hands committed entries out in log order. Dispatch never waits for a machine.
+    private func dispatch(_ range: Range<RaftIndex>) {
+        dispatcher.recordCommitted(through: core.commitIndex)
+        store.updateCommit(core.commitIndex)
+        dispatchBuffer.removeAll(keepingCapacity: true)
+        for index in range {
+            guard let entry = tail[index] else { brokenInvariant("committed entry \(index) is not in the tail cache") }
+            if entry.type == .configuration { applyConfiguration(entry) }
+            dispatchBuffer.append(entry)
+        }
+        machines.dispatch(dispatchBuffer)
+        tail.evict(below: range.upperBound)
+        core.step(.applied(range.upperBound.previous), into: &effects)
+    }
+
+    private func applyConfiguration(_ entry: Entry) {
+        let change: ConfigurationChange
+        switch entry.decodedChange {
+        case .success(let decoded): change = decoded
+        case .failure(let error): brokenInvariant("configuration entry \(entry.position): \(error)")
+        }
+        do throws(ConfigurationError) {
+            try core.applyConfiguration(change, at: entry.index, into: &effects)
+            membership.configurationIndex = entry.index
+        } catch {
+            // Every replica comes to the same verdict: the change has no effect anywhere.
+            log.write(
+                LogEvent(
+                    .warn, "raft", "a configuration change does not fit and changes nothing",
+                    fields: [.init("index", "\(entry.index)"), .init("reason", "\(error)")]))
+        }
+    }
+
+    private func roleChanged(_ role: RaftRole, _ term: Term, leader: ReplicaID) {
+        log.write(
+            LogEvent(
+                .info, "raft", "role changed",
+                fields: [
+                    .init("role", "\(role)"), .init("term", "\(term)"), .init("leader", "\(leader)"),
+                ]))
+        onRoleChange?(role)
+    }
+}
+
+extension Entry {
+    /// The change that a configuration entry holds.
+    fileprivate var decodedChange: Result<ConfigurationChange, DecodeError> {
+        payload.withUnsafeBytes { bytes in
+            do throws(DecodeError) { return .success(try ConfigurationChange(decoding: bytes)) } catch {
+                return .failure(error)
+            }
+        }
+    }
+}

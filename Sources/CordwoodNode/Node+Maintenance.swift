@@ -1,0 +1,136 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// What goes on beside the writes: time for the core, the floor, checkpoints, compaction, and the room on the disk.
+extension Node {
+    struct Maintenance {
+        var timer: TimerToken?
+        var ticks: UInt64 = 0
+        /// A round of upkeep is under way.
+        var isRunning = false
+        /// Every entry at or below this index is covered by a durable system checkpoint.
+        var checkpointCovers: RaftIndex = 0
+        var waiters: [UnsafeContinuation<Void, Never>] = []
+    }
+
+    /// Ticks between two rounds of upkeep.
+    private static let upkeepTicks: UInt64 = 5
+
+    func startTicking() {
+        maintenance.timer = seams.clock.schedule(
+            atNanoseconds: seams.clock.monotonicNanoseconds + configuration.tickMilliseconds * 1_000_000
+        ) { [self] in
+            guard !isClosing else { return }
+            maintenance.ticks += 1
+            step(.tick)
+            // What the core wrote in this turn goes out with it.
+            store.endBatch()
+            if maintenance.ticks % Node.upkeepTicks == 0 { beginUpkeep() }
+            startTicking()
+        }
+    }
+
+    private func beginUpkeep() {
+        guard !maintenance.isRunning, storeFailure == nil else { return }
+        maintenance.isRunning = true
+        seams.scheduler.spawn("upkeep") { [self] in
+            await upkeep()
+            maintenance.isRunning = false
+            let waiters = maintenance.waiters
+            maintenance.waiters = []
+            for waiter in waiters { waiter.resume() }
+        }
+    }
+
+    /// Waits until no round of upkeep is under way.
+    func settleUpkeep() async {
+        while maintenance.isRunning { await withUnsafeContinuation { maintenance.waiters.append($0) } }
+    }
+
+    private func upkeep() async {
+        do throws(IOError) {
+            dispatcher.updateFreeBytes(try await seams.files.freeBytes(configuration.directory))
+        } catch {
+            log.write(LogEvent(.warn, "node", "free space unknown", fields: [.init("reason", "\(error)")]))
+        }
+        store.prepareSpace()
+        relieve()
+        do throws(LogError) {
+            try await raiseFloor()
+        } catch { storeFailed(error) }
+    }
+
+    /// Lets segments go that nobody needs: the partitions' floor first, then a checkpoint that covers what is below it,
+    /// then the boundary, then the bytes.
+    private func raiseFloor() async throws(LogError) {
+        let floor = dispatcher.floor
+        if dispatcher.pinnedBytes(from: floor) > configuration.log.segmentBytes, let holder = dispatcher.floorHolder {
+            partitionLogs.hasten(holder)
+        }
+        guard let reclaimable = store.lastFinishedIndex(below: floor), reclaimable >= store.startIndex else { return }
+        if maintenance.checkpointCovers < reclaimable { try await writeCheckpoint() }
+        let through = min(reclaimable, maintenance.checkpointCovers)
+        guard through >= store.startIndex else { return }
+        try await store.compact(through: through, boundary: nil)
+        step(.compacted(through: through))
+        try await store.raiseFloor(to: through.next)
+    }
+
+    /// Writes what a restart must know besides the entries above the floor.
+    func writeCheckpoint() async throws(LogError) {
+        // Sessions and configuration are those of what is dispatched, so entries above the floor are told again: both
+        // take an entry that they know for what it is.
+        let covered = min(dispatcher.floor.previous, core.appliedIndex)
+        try await store.writeSystemCheckpoint(
+            SystemCheckpoint(
+                configuration: membership.encoded(), sessions: machines.sessions.encoded(), routingEpoch: 1,
+                partitions: partitionLogs.lines))
+        maintenance.checkpointCovers = max(maintenance.checkpointCovers, covered)
+    }
+
+    // MARK: Congestion
+
+    /// True while a proposal would find no prepared place: the next segment is being made, or the partitions' buffers are
+    /// full. A caller that can wait does so and is told by `whenRelieved`; a proposal made all the same is refused.
+    public var isCongested: Bool { isCongested(for: configuration.maxEntryBytes) }
+
+    func isCongested(for byteCount: Int) -> Bool {
+        partitionLogs.isSaturated || proposals.count >= Node.maxWaitingProposals
+            || !store.canAdmit(bytes: byteCount + Node.framingBytes)
+    }
+
+    /// Calls `body` once, on the loop, when the node is not congested any more.
+    public func whenRelieved(_ body: @escaping () -> Void) {
+        relief.append(body)
+        if relief.count == 1 { watchForRelief() }
+    }
+
+    /// Tells those who wait, if there is room again.
+    func relieve() {
+        guard !relief.isEmpty, !isCongested || store.isSpaceShort || storeFailure != nil || isClosing else { return }
+        let waiting = relief
+        relief = []
+        for body in waiting { body() }
+    }
+
+    private func watchForRelief() {
+        _ = seams.clock.schedule(atNanoseconds: seams.clock.monotonicNanoseconds + 1_000_000) { [self] in
+            relieve()
+            if !relief.isEmpty { watchForRelief() }
+        }
+    }
+
+    /// Why an admitted proposal has no place in the log.
+    func noPlace(_ partition: PartitionID, _ byteCount: Int) -> ProposalRejection {
+        if store.isSpaceShort {
+            return .admission(.noSpace(partition, neededBytes: UInt64(byteCount), availableBytes: 0))
+        }
+        return .busy("the next segment is being prepared")
+    }
+
+    static let framingBytes = 256
+    private static let maxWaitingProposals = 1 << 17
+}

@@ -1,0 +1,216 @@
+public import CordwoodBase
+public import CordwoodIO
+import CordwoodLog
+public import CordwoodMachine
+import CordwoodRaft
+
+/// Opening: the log first, which is the truth; then the partitions, as far as the log is known to be committed; then the
+/// core, which commits the rest by the group's rules.
+extension Node {
+    /// Opens the node of a data directory, making the directory when it is missing. On return everything acknowledged
+    /// before is there; a group of one has begun to lead.
+    ///
+    /// - Parameter factory: makes a partition's machine when it is first needed.
+    public static func open(
+        _ configuration: NodeConfiguration, machine factory: @escaping PartitionStateMachineFactory,
+        log: any LogSink = SilentLog(), seams: Seams
+    ) async throws(NodeError) -> Node {
+        try check(configuration)
+        let store = try await openStore(configuration, log, seams)
+        do throws(NodeError) {
+            let node = try await open(configuration, store, factory, log, seams)
+            return node
+        } catch {
+            await closing(store, log)
+            throw error
+        }
+    }
+
+    private static func check(_ configuration: NodeConfiguration) throws(NodeError) {
+        if let count = configuration.partitionCount,
+            !PartitionDispatcherConfiguration.partitionCounts.contains(count)
+        {
+            throw .configuration("\(count) partitions; allowed are \(PartitionDispatcherConfiguration.partitionCounts)")
+        }
+        guard configuration.tickMilliseconds > 0 else { throw .configuration("a tick of 0 ms") }
+    }
+
+    private static func openStore(
+        _ configuration: NodeConfiguration, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) -> SegmentedLogStore {
+        do throws(IOError) {
+            try await seams.files.makeDirectory(configuration.directory)
+            for part in Directory.all { try await seams.files.makeDirectory(configuration.directory + "/" + part) }
+            try await seams.files.syncDirectory(configuration.directory)
+        } catch { throw .log(.unavailable("\(error)")) }
+        var options = configuration.log
+        options.maximumEntryBytes = configuration.maxEntryBytes
+        do throws(LogError) {
+            let store = try await SegmentedLogStore.open(
+                directory: configuration.directory + "/" + Directory.log, options: options, seams: seams)
+            let isNoteworthy = store.recovery.outcome != .clean
+            log.write(
+                LogEvent(
+                    isNoteworthy ? .warn : .info, "log", "opened",
+                    fields: [
+                        .init("recovery", "\(store.recovery)")
+                    ]))
+            return store
+        } catch { throw .log(error) }
+    }
+
+    /// The store of a node that could not be opened; what it says then is less than what was said already.
+    private static func closing(_ store: SegmentedLogStore, _ log: any LogSink) async {
+        do throws(LogError) { try await store.close() } catch {
+            log.write(LogEvent(.warn, "log", "not closed cleanly", fields: [.init("reason", "\(error)")]))
+        }
+    }
+
+    private static func open(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore,
+        _ factory: @escaping PartitionStateMachineFactory, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) -> Node {
+        let replica = store.identity.replica
+        var membership = try await membership(configuration, store)
+        let dispatcher = PartitionDispatcher(
+            configuration: PartitionDispatcherConfiguration(
+                partitionCount: membership.partitionCount, members: membership.configuration.voters,
+                queue: configuration.queue, decision: configuration.quorum, master: configuration.master,
+                maxPinnedBytes: configuration.maxPinnedBytes ?? 8 * configuration.log.segmentBytes),
+            clock: seams.clock, startingAfter: store.state.boundary.index)
+        let partitionLogs = PartitionLogPool(
+            configuration: PartitionLogPool.Configuration(
+                directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
+                segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
+                bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
+                persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds),
+            seams: seams, partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
+        partitionLogs.log = log
+        let machines = SegmentedStateMachine(
+            dispatcher: dispatcher, logs: partitionLogs,
+            snapshots: SnapshotStore(directory: configuration.directory + "/" + Directory.snapshots, seams: seams),
+            seams: seams, configuration: configuration.machines, factory: factory)
+        machines.log = log
+
+        let history = try await recover(machines, &membership, store, log)
+        var core: RaftCore
+        do throws(RaftStartError) {
+            core = try RaftCore(
+                RaftStart(
+                    replica: replica, vote: store.state.vote,
+                    boundary: LogPosition(index: store.state.boundary.index, term: store.state.boundary.term),
+                    lastIndex: store.nextIndex.previous, termRuns: store.termRuns, commit: history.commit,
+                    applied: history.commit, configuration: membership.configuration,
+                    configurationEntries: history.unappliedConfigurations, seed: seams.random.next(),
+                    isRestart: !store.recovery.isNew), options: configuration.raft)
+        } catch { throw .core(error) }
+        let node = Node(
+            Parts(
+                configuration: configuration, seams: seams, log: log, store: store, identity: store.identity,
+                recovery: store.recovery, dispatcher: dispatcher, machines: machines, partitionLogs: partitionLogs,
+                core: core, membership: membership, lastTimestampMicroseconds: history.lastTimestampMicroseconds))
+        node.resume(history.uncommitted)
+        return node
+    }
+
+    /// Who is in the group: what the newest checkpoint says, or, in a directory whose log holds nothing yet, a group of
+    /// one that is written down before anything else.
+    private static func membership(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore
+    ) async throws(NodeError) -> Membership {
+        guard let checkpoint = store.checkpoint else {
+            guard store.nextIndex == 1 else {
+                throw .inconsistent("the log holds entries up to \(store.nextIndex.previous) and no system checkpoint")
+            }
+            let membership = Membership.single(configuration.name, partitionCount: configuration.partitionCount ?? 32)
+            do throws(LogError) {
+                try await store.writeSystemCheckpoint(
+                    SystemCheckpoint(
+                        configuration: membership.encoded(), sessions: SessionTable().encoded(), routingEpoch: 1))
+            } catch { throw .log(error) }
+            return membership
+        }
+        let membership: Membership
+        do throws(DecodeError) { membership = try Membership(decoding: checkpoint.configuration) } catch {
+            throw .inconsistent("the checkpoint's configuration cannot be read: \(error)")
+        }
+        if let wanted = configuration.partitionCount, wanted != membership.partitionCount {
+            throw .configuration(
+                "\(wanted) partitions are asked for, but \(configuration.directory) was made with "
+                    + "\(membership.partitionCount); the count is fixed when a directory is made")
+        }
+        return membership
+    }
+
+    /// What recovery learnt from the entries that the log retains.
+    private struct History {
+        var commit: RaftIndex
+        /// Entries behind `commit`, which the core will commit or drop.
+        var uncommitted: [Entry] = []
+        var unappliedConfigurations: [RaftIndex] = []
+        var lastTimestampMicroseconds: Int64 = 0
+    }
+
+    /// Forwards to the partitions again what they lack, and takes up configurations that the checkpoint does not know.
+    private static func recover(
+        _ machines: SegmentedStateMachine, _ membership: inout Membership, _ store: SegmentedLogStore,
+        _ log: any LogSink
+    ) async throws(NodeError) -> History {
+        var history = History(commit: max(store.state.commitHint, store.state.boundary.index))
+        let commit = history.commit
+        var changes: [(RaftIndex, [UInt8])] = []
+        do {
+            let report = try await machines.recover(
+                checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: commit
+            ) { range in
+                let entries = try await store.entries(in: range, maxBytes: 4 << 20)
+                for entry in entries {
+                    if entry.type == .configuration { changes.append((entry.index, entry.payload)) }
+                    if entry.index > commit { history.uncommitted.append(entry) }
+                    history.lastTimestampMicroseconds = max(
+                        history.lastTimestampMicroseconds, entry.timestampMicroseconds)
+                }
+                return entries
+            }
+            log.write(
+                LogEvent(
+                    .info, "machine", "partitions recovered",
+                    fields: [
+                        .init("known", "\(report.knownPartitions)"), .init("entries", "\(report.entries)"),
+                        .init("forwarded", "\(report.forwarded)"), .init("skipped", "\(report.skipped)"),
+                        .init("uncommitted", "\(report.uncommitted)"), .init("opened", "\(report.openedPartitions)"),
+                    ]))
+        } catch let error as LogError {
+            throw .log(error)
+        } catch { throw .inconsistent("\(error)") }
+        for (index, payload) in changes {
+            if index > commit {
+                history.unappliedConfigurations.append(index)
+            } else if index > membership.configurationIndex {
+                throw .inconsistent("configuration entry \(index) of \(payload.count) bytes in a group of one")
+            }
+        }
+        return history
+    }
+
+    /// Takes up the entries that are not known to be committed, and sets everything in motion.
+    private func resume(_ uncommitted: [Entry]) {
+        tail.reset(nextIndex: core.commitIndex.next)
+        for entry in uncommitted { tail.append(entry) }
+        store.onProgress = { [unowned self] in storeProgressed($0) }
+        machines.onCompletion = { [unowned self] in applied($0) }
+        if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }
+        partitionLogs.start()
+        startTicking()
+        if membership.configuration.voters == [replica] { step(.campaign) }
+        store.endBatch()
+    }
+
+    /// The parts of a data directory.
+    enum Directory {
+        static let log = "log"
+        static let partitions = "partitions"
+        static let snapshots = "snapshots"
+        static let all = [log, partitions, snapshots]
+    }
+}

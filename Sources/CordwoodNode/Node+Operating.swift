@@ -1,0 +1,73 @@
+public import CordwoodBase
+import CordwoodIO
+public import CordwoodLog
+public import CordwoodMachine
+import CordwoodRaft
+
+/// What operators and servers ask of a running node.
+extension Node {
+    // MARK: Partitions
+
+    /// The synchronous machine of a partition, opened first when it is not; `nil` when there is no such partition, it
+    /// stands still before it could be opened, or its machine is asynchronous.
+    public func machine(of partition: PartitionID) async -> (any PartitionStateMachine)? {
+        if let machine = openMachine(of: partition) { return machine }
+        guard case .synchronous(let machine)? = await machines.machine(of: partition) else { return nil }
+        return machine
+    }
+
+    /// The synchronous machine of a partition if it is open, with everything that was handed to it applied.
+    public func openMachine(of partition: PartitionID) -> (any PartitionStateMachine)? {
+        guard case .synchronous(let machine)? = machines.openMachine(of: partition) else { return nil }
+        return machine
+    }
+
+    public func isFrozen(_ partition: PartitionID) -> Bool { machines.frozenReason(of: partition) != nil }
+
+    public func partitionStatus(of partition: PartitionID) -> PartitionStatus? {
+        dispatcher.status(of: partition, nowNanoseconds: seams.clock.monotonicNanoseconds)
+    }
+
+    /// Lets a frozen partition go on where it stopped. False when it does not stand still, or when what stopped it lies
+    /// in its files.
+    @discardableResult
+    public func unfreeze(_ partition: PartitionID) -> Bool { machines.unfreeze(partition) }
+
+    /// Waits until partitions have applied everything up to a Raft index; all of them when none is named.
+    public func barrier(
+        through index: RaftIndex, partitions: [PartitionID]?, timeoutNanoseconds: UInt64
+    ) async -> BarrierResult {
+        await dispatcher.barrier(on: partitions, through: index, timeoutNanoseconds: timeoutNanoseconds)
+    }
+
+    /// The timestamp of the newest entry proposed here, in milliseconds since 1970.
+    public var proposalMilliseconds: Int64 { lastTimestampMicroseconds / 1000 }
+
+    // MARK: Log
+
+    public var segments: [SegmentSummary] { store.segments }
+
+    /// How much of the stream was asked to be durable and how much is.
+    public var durability: DurabilityCursor { store.durability }
+
+    public var partitionLogStatistics: PartitionLogPool.Statistics { partitionLogs.statistics }
+
+    /// The floor, and who holds it where it is.
+    public func floorReport() -> FloorReport {
+        let partitionFloor = dispatcher.floor
+        let covered = maintenance.checkpointCovers
+        let commit = core.commitIndex
+        let floor = min(partitionFloor, commit.next)
+        var holders: [FloorReport.Holder] = []
+        if let holder = dispatcher.floorHolder, partitionFloor <= commit {
+            let progress = dispatcher.progress(of: holder) ?? PartitionProgress()
+            let reason: FloorReport.Holder.Reason = progress.applied < progress.persisted ? .applied : .persisted
+            holders.append(.init(partition: holder, reason: reason, index: partitionFloor))
+        }
+        if holders.isEmpty { holders.append(.init(partition: nil, reason: .commit, index: commit.next)) }
+        if covered.next < floor { holders.append(.init(partition: nil, reason: .checkpoint, index: covered.next)) }
+        return FloorReport(
+            floor: floor, durableIndex: store.durableIndex, reclaimableBytes: store.finishedBytes(below: floor),
+            heldBy: holders)
+    }
+}

@@ -1,0 +1,146 @@
+public import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// Taking proposals into the log, and answering those who wait for them.
+extension Node {
+    /// Proposes one command for one partition. On return it is in the log's memory and will be written with the turn's
+    /// batch; a rejection has consumed nothing. The observer hears once how it ended, never from inside this call.
+    ///
+    /// - Parameters:
+    ///   - tag: the observer's own name for the proposal.
+    ///   - acknowledgement: which event ends it.
+    @discardableResult
+    public func propose(
+        _ payload: [UInt8], to partition: PartitionID, acknowledgement: Acknowledgement = .quorum,
+        tag: UInt64, observer: any ProposalObserver
+    ) throws(ProposalRejection) -> LogPosition {
+        if isClosing { throw .closing }
+        if let storeFailure { throw rejection(for: storeFailure) }
+        guard payload.count <= configuration.maxEntryBytes else {
+            throw .tooLarge(bytes: payload.count, limit: configuration.maxEntryBytes)
+        }
+        armTurn()
+        let admission: PartitionAdmission
+        do throws(AdmissionError) {
+            admission = try dispatcher.admit(partition, byteCount: payload.count, nowNanoseconds: turnNanoseconds)
+        } catch {
+            if case .partitionMissing(let missing) = error { throw .unknownPartition(missing) }
+            if case .pinned = error, machines.frozenReason(of: partition) != nil { throw .frozen(partition) }
+            throw .admission(error)
+        }
+        guard store.canAdmit(bytes: payload.count + Node.framingBytes) else { throw noPlace(partition, payload.count) }
+        let position: LogPosition
+        switch core.propose(.application, size: payload.count, into: &effects) {
+        case .accepted(let accepted): position = accepted
+        case .acceptedAsEmpty, .forwarded:
+            brokenInvariant("a command was answered as only a configuration change or a follower's proposal can be")
+        case .refused(let refusal): throw rejection(for: refusal)
+        }
+        let entry = Entry(
+            index: position.index, term: position.term, type: .application, timestampMicroseconds: turnMicroseconds,
+            slices: .one(
+                EntrySlice(
+                    partition: partition, partitionIndex: admission.partitionIndex,
+                    previousRaftIndex: admission.previousRaftIndex, offset: 0, length: UInt32(payload.count))),
+            payload: payload)
+        do throws(DispatchError) {
+            try dispatcher.recordAppended(entry, nowNanoseconds: turnNanoseconds)
+        } catch { brokenInvariant("admitted entry \(position): \(error)") }
+        tail.append(entry)
+        proposals.insert(
+            ProposalTable.Waiter(
+                term: position.term, tag: tag, acknowledgement: acknowledgement, observer: observer),
+            at: position.index)
+        if acknowledgement == .durable { durableWaiters += 1 }
+        carryOut()
+        return position
+    }
+
+    private func rejection(for refusal: ProposalRefusal) -> ProposalRejection {
+        switch refusal {
+        case .notLeader(let leader): .notLeader(leader == .none ? nil : leader)
+        case .notMember: .notLeader(nil)
+        case .transferring: .busy("leadership is being transferred")
+        case .overloaded: .busy("too many uncommitted bytes")
+        case .poisoned: .poisoned(storeFailure.map { "\($0)" } ?? "the store failed")
+        }
+    }
+
+    private func rejection(for failure: LogError) -> ProposalRejection {
+        switch failure {
+        case .corrupt(let damage): .readOnly("\(damage)")
+        default: .poisoned("\(failure)")
+        }
+    }
+
+    /// The end of a turn: what was proposed in it becomes one batch.
+    func armTurn() {
+        guard !isTurnArmed else { return }
+        isTurnArmed = true
+        turnNanoseconds = seams.clock.monotonicNanoseconds
+        turnMicroseconds = stamp()
+        seams.scheduler.atEndOfTurn { [self] in
+            isTurnArmed = false
+            step(.endTurn)
+            store.endBatch()
+        }
+    }
+
+    /// The leader's timestamp: the wall clock, but never behind the last one.
+    func stamp() -> Int64 {
+        lastTimestampMicroseconds = max(lastTimestampMicroseconds, seams.clock.wallMicroseconds)
+        return lastTimestampMicroseconds
+    }
+
+    /// A partition has applied an entry; whoever proposed it hears what came of it.
+    func applied(_ completion: ApplyCompletion) {
+        guard let waiter = proposals.take(completion.raftIndex, term: completion.term) else { return }
+        waiter.observer.proposalEnded(
+            tag: waiter.tag, outcome: .applied(completion.raftIndex, completion.outcome))
+    }
+
+    func answerDurable(through index: RaftIndex) {
+        while answeredDurable < index, durableWaiters > 0 {
+            answeredDurable = answeredDurable.next
+            guard let waiter = proposals.takeDurable(answeredDurable) else { continue }
+            durableWaiters -= 1
+            waiter.observer.proposalEnded(tag: waiter.tag, outcome: .durable(answeredDurable))
+        }
+        answeredDurable = max(answeredDurable, index)
+    }
+}
+
+extension Node {
+    /// Proposes a command and returns how it ended. Waits while the log prepares room for it; refuses when the disk has
+    /// none.
+    public func propose(_ payload: [UInt8], to partition: PartitionID) async throws(ProposalRejection) -> ProposalOutcome
+    {
+        while isCongested(for: payload.count), !store.isSpaceShort, storeFailure == nil, !isClosing {
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+                whenRelieved { continuation.resume() }
+            }
+        }
+        let waiter = ProposalWaiter()
+        try propose(payload, to: partition, tag: 0, observer: waiter)
+        return await waiter.outcome()
+    }
+}
+
+/// One proposal as something that a task can wait for.
+private final class ProposalWaiter: ProposalObserver {
+    private var ended: ProposalOutcome?
+    private var continuation: UnsafeContinuation<ProposalOutcome, Never>?
+
+    func proposalEnded(tag: UInt64, outcome: ProposalOutcome) {
+        ended = outcome
+        continuation?.resume(returning: outcome)
+    }
+
+    func outcome() async -> ProposalOutcome {
+        if let ended { return ended }
+        return await withUnsafeContinuation { continuation = $0 }
+    }
+}

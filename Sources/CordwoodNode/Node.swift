@@ -1,0 +1,140 @@
+public import CordwoodBase
+import CordwoodIO
+public import CordwoodLog
+public import CordwoodMachine
+public import CordwoodRaft
+
+/// One replica of a group: the consensus core, the segmented log below it and the partitions' machines above it, joined
+/// on one loop.
+///
+/// A turn of the loop is the unit of work. What is proposed in a turn is written as one batch when the turn ends; while
+/// that batch is in flight the next turns fill the next one. When a batch is durable, the core hears of it, commits,
+/// and hands the entries out; the machines apply them and the proposers are answered. Nothing waits for a disk but the
+/// store's own writer, and nothing waits for a machine but its partition.
+///
+///     propose -> admit -> core accepts (term, index) -> tail cache        per entry, synchronous
+///     end of turn -> store.append, endBatch                               per batch
+///     durable -> core -> committed range -> machines -> answers           per batch
+///
+/// Confined to the loop of its seams.
+public final class Node {
+    public let configuration: NodeConfiguration
+    public let replica: ReplicaID
+    public let identity: LogIdentity
+    /// What was found and done when the directory was opened.
+    public let recovery: RecoveryReport
+    public let dispatcher: PartitionDispatcher
+    public let machines: SegmentedStateMachine
+
+    let seams: Seams
+    let log: any LogSink
+    let store: SegmentedLogStore
+    let partitionLogs: PartitionLogPool
+
+    var core: RaftCore
+    var effects = RaftEffects()
+    var effectsInHand = RaftEffects()
+    var isCarryingOut = false
+    public internal(set) var membership: Membership
+
+    var tail: TailCache
+    var proposals = ProposalTable()
+    /// Proposers that wait for durability only.
+    var durableWaiters = 0
+    var answeredDurable: RaftIndex
+    var readWaiters: [UInt64: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>] = [:]
+    var lastReadContext: UInt64 = 0
+
+    var pendingWrites: [PendingWrite] = []
+    var heldMessages: [HeldMessage] = []
+    var settledSequence: UInt64 = 0
+    var writeBuffer: [Entry] = []
+    var dispatchBuffer: [Entry] = []
+
+    var isTurnArmed = false
+    var turnNanoseconds: UInt64 = 0
+    var turnMicroseconds: Int64 = 0
+    var lastTimestampMicroseconds: Int64
+
+    /// Why the store writes no more.
+    public internal(set) var storeFailure: LogError?
+    var isClosing = false
+    /// Callers that wait until there is room.
+    var relief: [() -> Void] = []
+    var maintenance = Maintenance()
+
+    /// Told whenever this replica's role changes.
+    public var onRoleChange: ((RaftRole) -> Void)?
+
+    init(_ parts: Parts) {
+        configuration = parts.configuration
+        seams = parts.seams
+        log = parts.log
+        store = parts.store
+        identity = parts.identity
+        replica = parts.identity.replica
+        recovery = parts.recovery
+        dispatcher = parts.dispatcher
+        machines = parts.machines
+        partitionLogs = parts.partitionLogs
+        core = parts.core
+        membership = parts.membership
+        tail = TailCache(nextIndex: parts.store.nextIndex, capacityBytes: parts.configuration.tailCapacityBytes)
+        answeredDurable = parts.store.durableIndex
+        lastTimestampMicroseconds = parts.lastTimestampMicroseconds
+    }
+
+    /// Everything that opening puts together.
+    struct Parts {
+        var configuration: NodeConfiguration
+        var seams: Seams
+        var log: any LogSink
+        var store: SegmentedLogStore
+        var identity: LogIdentity
+        var recovery: RecoveryReport
+        var dispatcher: PartitionDispatcher
+        var machines: SegmentedStateMachine
+        var partitionLogs: PartitionLogPool
+        var core: RaftCore
+        var membership: Membership
+        var lastTimestampMicroseconds: Int64
+    }
+
+    // MARK: What a node can be asked
+
+    public var status: NodeStatus {
+        NodeStatus(
+            cluster: identity.cluster, node: identity.node, name: configuration.name, replica: replica,
+            role: core.role, term: core.term, leader: core.leader == .none ? nil : core.leader, vote: core.votedFor,
+            commit: core.commitIndex, dispatched: core.appliedIndex, log: store.state, membership: membership,
+            waitingProposals: proposals.count, storeFailure: storeFailure)
+    }
+
+    public var isLeader: Bool { core.isLeader }
+
+    /// Whether the directory's partition count covers the number.
+    public func hasPartition(_ partition: PartitionID) -> Bool { dispatcher.has(partition) }
+
+    /// W: the number of events of a partition that a reader may see here.
+    public func watermark(of partition: PartitionID) -> UInt64 { dispatcher.watermark(of: partition) }
+
+    /// Everything appended before the call is durable on return.
+    public func flush() async throws(LogError) {
+        step(.endTurn)
+        try await store.flush()
+    }
+
+    /// An index that covers every write acknowledged before the call, confirmed by the quorum: a read is linearizable
+    /// once its partition has applied it.
+    public func readIndex() async throws(ProposalRejection) -> RaftIndex {
+        if isClosing { throw .closing }
+        lastReadContext += 1
+        let context = lastReadContext
+        let result = await withUnsafeContinuation {
+            (continuation: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>) in
+            readWaiters[context] = continuation
+            step(.read(context: context))
+        }
+        return try result.get()
+    }
+}

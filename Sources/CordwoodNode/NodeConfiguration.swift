@@ -1,0 +1,71 @@
+public import CordwoodBase
+public import CordwoodLog
+public import CordwoodMachine
+public import CordwoodRaft
+
+/// How a node behaves. Every field has the default of the option of the same meaning.
+public struct NodeConfiguration: Sendable {
+    /// The data directory. Made when missing; one process at a time holds it.
+    public var directory: String
+    /// The operator's name for this node.
+    public var name: String
+    /// Number of partitions, fixed when the directory is made: `nil` takes what the directory has, or 32. Another number
+    /// than the directory's is refused.
+    public var partitionCount: Int?
+    public var log: LogStoreOptions
+    /// Length at which a partition log begins another file, in bytes.
+    public var partitionSegmentBytes: UInt64
+    /// Descriptors kept open for partition logs.
+    public var maxOpenFiles: Int
+    /// Records of partition logs that are not written yet, in bytes of memory.
+    public var partitionBufferBytes: Int
+    /// Verified blocks of partition logs kept for reading, in bytes of memory.
+    public var cacheBytes: Int
+    /// How old the oldest record of a partition log may grow before it is synced.
+    public var partitionSyncAgeNanoseconds: UInt64
+    public var machines: SegmentedStateMachine.Configuration
+    /// What may wait in one partition before further proposals are refused.
+    public var queue: PartitionQueueConfiguration
+    public var quorum: QuorumDecision
+    public var master: PartitionMasterPolicy
+    public var raft: RaftOptions
+    /// Length of one Raft tick.
+    public var tickMilliseconds: UInt64
+    /// Largest payload of one entry; with its framing it must fit half a segment.
+    public var maxEntryBytes: Int
+    /// Payload bytes of the newest entries that are kept in memory beyond what is not applied yet.
+    public var tailCapacityBytes: Int
+    /// What one standing partition may hold back in the segmented log; `nil` is eight segments.
+    public var maxPinnedBytes: UInt64?
+
+    public init(directory: String, name: String = "cordwood") {
+        self.directory = directory
+        self.name = name
+        partitionCount = nil
+        log = LogStoreOptions()
+        partitionSegmentBytes = 64 << 20
+        maxOpenFiles = 4096
+        partitionBufferBytes = 64 << 20
+        cacheBytes = 64 << 20
+        partitionSyncAgeNanoseconds = 5_000_000_000
+        machines = SegmentedStateMachine.Configuration()
+        queue = PartitionQueueConfiguration()
+        quorum = .majority
+        master = .automatic
+        raft = RaftOptions()
+        tickMilliseconds = 100
+        maxEntryBytes = 4 << 20
+        tailCapacityBytes = 16 << 20
+        maxPinnedBytes = nil
+    }
+}
+
+/// Why a node cannot be opened.
+public enum NodeError: Error, Hashable, Sendable {
+    case log(LogError)
+    /// A value that cannot be, or that contradicts the directory: which one, and why.
+    case configuration(String)
+    /// The log, its checkpoint and the partition logs do not fit together.
+    case inconsistent(String)
+    case core(RaftStartError)
+}
