@@ -26,6 +26,8 @@ final class GroupCommit {
         let epoch: StreamEpoch
         /// First live entry in the batch.
         var firstIndex: RaftIndex?
+        /// The batch's entries are the first behind a truncation or another replacement.
+        var followsReplacement = false
         /// Last live entry in the batch or before it.
         var lastIndex: RaftIndex = 0
         /// The last ticket that the batch settles.

@@ -32,7 +32,8 @@ package struct LogContents {
         var slices: EntrySlices
     }
 
-    private var traces = IndexedQueue<EntryTrace>(firstIndex: 1)
+    /// Of the recent entries, and in front of them of the one behind which they begin.
+    private var traces = LogContents.traces(behind: .zero)
     /// So many entries can be dropped even when they are known to be committed.
     static let minimumTraces: UInt64 = 65_536
 
@@ -134,7 +135,7 @@ package struct LogContents {
         boundary = newBoundary
         last = newBoundary
         terms = TermRuns(boundary: newBoundary.index, term: newBoundary.term)
-        traces.reset(firstIndex: newBoundary.index.next)
+        traces = Self.traces(behind: newBoundary)
         tails.forget(through: newBoundary.index)
         index.removeAll()
         commitHint = max(commitHint, newBoundary.index)
@@ -165,7 +166,7 @@ package struct LogContents {
         last = carry.last
         // Entries between the boundary and the last one may be in segments that are gone; the boundary has to pass them.
         terms = TermRuns(boundary: carry.last.index, term: carry.last.term)
-        traces.reset(firstIndex: carry.last.index.next)
+        traces = Self.traces(behind: carry.last)
         tails.forget(through: carry.last.index)
         vote = carry.vote
         commitHint = carry.commitHint
@@ -178,9 +179,15 @@ package struct LogContents {
     mutating func restart(at entry: LogBoundary) {
         last = entry
         terms = TermRuns(boundary: entry.index, term: entry.term)
-        traces.reset(firstIndex: entry.index.next)
+        traces = Self.traces(behind: entry)
         tails.forget(through: entry.index)
         index.removeAll()
+    }
+
+    private static func traces(behind entry: LogBoundary) -> IndexedQueue<EntryTrace> {
+        var traces = IndexedQueue<EntryTrace>(firstIndex: entry.index)
+        traces.append(EntryTrace(chain: entry.chain, slices: .none))
+        return traces
     }
 
     private mutating func trimTraces() {

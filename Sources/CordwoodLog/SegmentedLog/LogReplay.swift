@@ -11,6 +11,8 @@ package final class LogReplay: StreamVisitor {
     /// The highest committed index that a batch named, even where the log does not reach it.
     private(set) var highestHint: RaftIndex = 0
     private var pieces = CheckpointAssembly()
+    /// The next entry follows a truncation or another replacement.
+    private var mustMark = false
 
     package init() {}
 
@@ -47,8 +49,9 @@ package final class LogReplay: StreamVisitor {
                         contents.index.note(
                             first: entry.raftIndex,
                             position: StreamPosition(segment: segment.segment, offset: batch.offset),
-                            previousLink: batch.header.previousLink)
+                            previousLink: batch.header.previousLink, isForced: mustMark)
                         marked = true
+                        mustMark = false
                     }
                     try accept(entry, record)
                 case nil: continue
@@ -83,6 +86,7 @@ package final class LogReplay: StreamVisitor {
     ) throws(StreamFault) {
         switch control {
         case .truncation(let record):
+            mustMark = true
             try truncate(record)
         case .vote(let vote): contents.vote = vote
         case .checkpoint(let piece):
@@ -98,6 +102,7 @@ package final class LogReplay: StreamVisitor {
         case .recovery: pieces = CheckpointAssembly()
         case .boundary(let boundary):
             if boundary.index > contents.last.index {
+                mustMark = true
                 contents.replaceAll(by: boundary)
             } else if boundary.index > contents.boundary.index {
                 if let known = contents.chain(at: boundary.index), known != boundary.chain {
@@ -105,7 +110,9 @@ package final class LogReplay: StreamVisitor {
                 }
                 contents.compact(through: boundary)
             }
-        case .install(let record): contents.install(record)
+        case .install(let record):
+            mustMark = true
+            contents.install(record)
         case .gate(let gate): contents.gates.append(gate)
         case .promise: break
         case .release(let first): contents.firstSegment = max(contents.firstSegment, first)

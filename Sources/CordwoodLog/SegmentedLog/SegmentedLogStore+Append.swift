@@ -20,6 +20,7 @@ extension SegmentedLogStore {
         try checkShape(of: entries, from: index)
         try checkSpace(for: entries)
         try checkTruncation(after: index.previous)
+        commit.close()
         let before = contents
         contents.truncate(after: index.previous)
         if let refusal = contents.admit(entries) {
@@ -38,6 +39,7 @@ extension SegmentedLogStore {
             throw .invalidArgument("truncation after \(index) of a log from \(startIndex)")
         }
         try checkTruncation(after: index)
+        commit.close()
         contents.truncate(after: index)
         dropSuffix(commit)
         return ticket()
@@ -45,8 +47,7 @@ extension SegmentedLogStore {
 
     public func recordVote(_ vote: Vote) throws(LogError) -> LogTicket {
         let commit = try requireWritable()
-        contents.vote = vote
-        appendControl(.vote(vote), commit)
+        appendControl(.vote(vote), commit) { $0.vote = vote }
         return ticket(index: 0)
     }
 
@@ -54,8 +55,7 @@ extension SegmentedLogStore {
     public func recordGate(_ gate: AckGate) throws(LogError) -> LogTicket {
         let commit = try requireWritable()
         let record = GateRecord(gate: gate, from: nextIndex)
-        contents.gates.append(record)
-        appendControl(.gate(record), commit)
+        appendControl(.gate(record), commit) { $0.gates.append(record) }
         return ticket(index: 0)
     }
 
@@ -169,7 +169,11 @@ extension SegmentedLogStore {
             let batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entry), epoch: contents.epoch)
             let chain = batch.builder.append(entry, after: contents.last.chain)
             contents.append(term: entry.term, slices: entry.slices, chain: chain)
-            if batch.firstIndex == nil { batch.firstIndex = entry.index }
+            if batch.firstIndex == nil {
+                batch.firstIndex = entry.index
+                batch.followsReplacement = followsReplacement
+                followsReplacement = false
+            }
             batch.lastIndex = entry.index
             // The ticket is settled with the last of the batches that its entries take.
             batch.sequence = entry.index == entries[entries.count - 1].index ? sequence : sequence - 1
@@ -180,25 +184,25 @@ extension SegmentedLogStore {
         }
     }
 
-    func appendControl(_ record: ControlRecord, _ commit: GroupCommit) {
-        _ = appendControlBatch(record, commit)
-    }
-
+    /// Adds a control record. The contents change once the record is framed: a batch that this closes still carries the
+    /// state before it.
     @discardableResult
-    func appendControlBatch(_ record: ControlRecord, _ commit: GroupCommit) -> GroupCommit.Batch {
+    func appendControl(
+        _ record: ControlRecord, _ commit: GroupCommit, _ change: (inout LogContents) -> Void = { _ in }
+    ) -> GroupCommit.Batch {
         sequence += 1
         let batch = commit.batch(
             forFramed: BatchBuilder.framedBytes(record.encoded().count), epoch: contents.epoch)
         batch.builder.append(record)
+        change(&contents)
         batch.lastIndex = contents.last.index
         batch.sequence = sequence
         return batch
     }
 
-    /// Follows a truncation of the contents: a new epoch, begun by the truncation record as the first of its batch.
+    /// Follows a truncation of the contents, with no batch open: a new epoch, begun by the truncation record as the first of its batch.
     private func dropSuffix(_ commit: GroupCommit) {
         let last = contents.last
-        commit.close()
         commit.truncate(after: last.index)
         durable = min(durable, last.index)
         committed = min(committed, last.index)
@@ -210,6 +214,7 @@ extension SegmentedLogStore {
         while let newest = truncations.last, newest.index >= last.index { truncations.removeLast() }
         truncations.append((contents.epoch, last.index))
         revision += 1
+        followsReplacement = true
         appendControl(.truncation(TruncationRecord(last: last, epoch: contents.epoch)), commit)
     }
 }

@@ -24,8 +24,7 @@ extension SegmentedLogStore {
             }
             // Another compaction may have gone further meanwhile.
             if known.index > contents.boundary.index {
-                contents.compact(through: known)
-                appendControl(.boundary(known), try requireWritable())
+                appendControl(.boundary(known), try requireWritable()) { $0.compact(through: known) }
             }
         }
         recent.dropFirst(through: min(contents.boundary.index, durable)) {
@@ -66,6 +65,7 @@ extension SegmentedLogStore {
         durable = min(durable, boundary.index)
         committed = max(committed, boundary.index)
         revision += 1
+        followsReplacement = true
     }
 
     // MARK: Installation and checkpoint
@@ -99,7 +99,7 @@ extension SegmentedLogStore {
         contents.checkpointNumber += 1
         for piece in 0..<count {
             let bytes = encoded[piece * pieceBytes..<min((piece + 1) * pieceBytes, encoded.count)]
-            let batch = appendControlBatch(
+            let batch = appendControl(
                 .checkpoint(
                     CheckpointPiece(
                         number: contents.checkpointNumber, piece: UInt32(piece), pieceCount: UInt32(count),
@@ -129,8 +129,7 @@ extension SegmentedLogStore {
         isFreeing = true
         defer { isFreeing = false }
         if first > contents.firstSegment {
-            contents.firstSegment = first
-            appendControl(.release(first), commit)
+            appendControl(.release(first), commit) { $0.firstSegment = first }
             try await flush()
         }
         contents.index.release(before: first)

@@ -48,6 +48,8 @@ public final class SegmentedLogStore: RaftLogStore {
     var waiters: [(sequence: UInt64, continuation: UnsafeContinuation<Void, Never>)] = []
     /// Where the log starts for its readers while a compaction still looks up its boundary.
     var pendingStart: RaftIndex = 1
+    /// The next entry is the first behind a truncation or another replacement.
+    var followsReplacement = false
     /// Rises with every truncation and replacement: a read that awaited looks at it.
     var revision = 0
 
@@ -175,7 +177,9 @@ public final class SegmentedLogStore: RaftLogStore {
 
     private func notePlaced(_ batch: GroupCommit.Batch, _ placed: AppendOnlyFile.PlacedBatch) {
         if let first = batch.firstIndex {
-            contents.index.note(first: first, position: placed.position, previousLink: placed.previousLink)
+            contents.index.note(
+                first: first, position: placed.position, previousLink: placed.previousLink,
+                isForced: batch.followsReplacement)
         }
         if batch.beginsCheckpoint { unfinishedCheckpoint = placed.position }
         if batch.endsCheckpoint { placedCheckpoint = unfinishedCheckpoint }

@@ -16,35 +16,29 @@ struct SparseIndex {
 
     /// Ascending by index and by place.
     private var marks: [Mark] = []
-    private var mustMark = true
 
-    /// Notes a batch that begins with the entry at `first`.
-    mutating func note(first: RaftIndex, position: StreamPosition, previousLink: PhysicalLink) {
-        if !mustMark, let last = marks.last, last.position.segment == position.segment,
+    /// Notes a batch that begins with the entry at `first`. The first batch behind a truncation must be marked: what
+    /// stands between the last mark and its place has been dropped.
+    mutating func note(first: RaftIndex, position: StreamPosition, previousLink: PhysicalLink, isForced: Bool) {
+        if !isForced, let last = marks.last, last.position.segment == position.segment,
             position.offset - last.position.offset < Self.strideBytes
         {
             return
         }
         marks.append(Mark(first: first, position: position, previousLink: previousLink))
-        mustMark = false
     }
 
     /// Entries behind `index` stand elsewhere from now on.
     mutating func truncate(after index: RaftIndex) {
         while let last = marks.last, last.first > index { marks.removeLast() }
-        mustMark = true
     }
 
-    mutating func removeAll() {
-        marks = []
-        mustMark = true
-    }
+    mutating func removeAll() { marks = [] }
 
     /// Forgets segments that are gone.
     mutating func release(before segment: SegmentID) {
         let drop = marks.firstIndex { $0.position.segment >= segment } ?? marks.count
         marks.removeFirst(drop)
-        if marks.isEmpty { mustMark = true }
     }
 
     /// The first entry in the segments behind one, if any stands there.
