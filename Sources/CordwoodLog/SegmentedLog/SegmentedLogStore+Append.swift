@@ -200,7 +200,8 @@ extension SegmentedLogStore {
         return batch
     }
 
-    /// Follows a truncation of the contents, with no batch open: a new epoch, begun by the truncation record as the first of its batch.
+    /// Follows a truncation of the contents, with no batch open: a new epoch, begun by the truncation record as the first
+    /// of its batch.
     private func dropSuffix(_ commit: GroupCommit) {
         let last = contents.last
         commit.truncate(after: last.index)

@@ -150,12 +150,6 @@ extension SegmentedLogStore {
         let owner = identity ?? StoreIdentity(cluster: draw(), node: draw(), replica: 1)
         let full = LogIdentity(
             cluster: owner.cluster, node: owner.node, replica: owner.replica, store: draw(), log: draw())
-        do {
-            // The directory's own name must survive before anything in it counts.
-            try await seams.files.syncDirectory(parent(of: directory))
-        } catch {
-            throw .unavailable(error.description)
-        }
         let gates = [GateRecord(gate: options.ackGate, from: 1)]
         let carry = CarryRecord(identity: full, epoch: 1, firstSegment: 1, gates: gates)
         let stream = try await AppendOnlyFile.begin(
@@ -171,11 +165,6 @@ extension SegmentedLogStore {
         return SegmentedLogStore(
             directory: directory, identity: full, options: options, recovery: report, stream: stream, segments: [],
             contents: contents, checkpoint: nil, failure: nil, lock: lock, seams: seams)
-    }
-
-    private static func parent(of directory: String) -> String {
-        guard let slash = directory.lastIndex(of: "/") else { return "." }
-        return slash == directory.startIndex ? "/" : String(directory[..<slash])
     }
 
     private static func report(of scan: StreamScan, _ replay: LogReplay) -> RecoveryReport {
