@@ -65,6 +65,7 @@ struct AppendPoint {
             ("syncs_per_s", .number(log.syncsPerSecond, digits: 0)),
             ("batch_bytes", .count(UInt64(log.batchBytes))),
             ("bytes_per_payload_byte", .number(log.bytesPerPayloadByte, digits: 2)),
+            ("cpu_us_each", .number(log.processMicrosecondsEach, digits: 2)),
             ("device_writes_per_s", .number(ceiling.writesPerSecond, digits: 0)),
             ("of_device", .number(log.batchesPerSecond / ceiling.writesPerSecond, digits: 2)),
             ("p50_of_device_4KiB", .number(p50 / Double(single.latency.percentileNanoseconds(0.5)), digits: 2)),

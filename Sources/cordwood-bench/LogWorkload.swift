@@ -13,6 +13,7 @@ final class LogWorkload {
         var entries: UInt64 = 0
         var payloadBytes: UInt64 = 0
         var nanoseconds: UInt64 = 0
+        var processNanoseconds: UInt64 = 0
         var latency = LatencyHistogram()
         var meter = MeteredFileSystem.Meter()
 
@@ -23,12 +24,14 @@ final class LogWorkload {
         var syncsPerSecond: Double { Double(meter.durableWrites + meter.syncs) / seconds }
         var batchesPerSecond: Double { Double(meter.durableWrites) / seconds }
         var batchBytes: Int { meter.durableWrites == 0 ? 0 : Int(meter.durableBytes / meter.durableWrites) }
+        var processMicrosecondsEach: Double { Double(processNanoseconds) / 1000 / Double(max(1, entries)) }
         var bytesPerPayloadByte: Double { Double(meter.durableBytes) / Double(max(1, payloadBytes)) }
 
         static func += (total: inout Figures, part: Figures) {
             total.entries += part.entries
             total.payloadBytes += part.payloadBytes
             total.nanoseconds += part.nanoseconds
+            total.processNanoseconds += part.processNanoseconds
             total.latency.add(part.latency)
             total.meter += part.meter
         }
@@ -61,6 +64,7 @@ final class LogWorkload {
     /// Appends entries of `payloadBytes` from `writers` tasks for `nanoseconds`.
     func append(writers: Int, payloadBytes: Int, forNanoseconds nanoseconds: UInt64) async throws -> Figures {
         let before = files.meter
+        let processBefore = ProcessTime.nanoseconds
         let start = seams.clock.monotonicNanoseconds
         var figures = Figures()
         var left = writers
@@ -76,6 +80,7 @@ final class LogWorkload {
         }
         if let failure { throw failure }
         figures.nanoseconds = seams.clock.monotonicNanoseconds - start
+        figures.processNanoseconds = ProcessTime.nanoseconds - processBefore
         figures.entries = figures.latency.count
         figures.payloadBytes = figures.entries * UInt64(payloadBytes)
         figures.meter = files.meter - before
@@ -94,14 +99,15 @@ final class LogWorkload {
         }
     }
 
-    /// Closes the store and opens it again; returns how long opening took.
-    func reopen(droppingCaches: Bool) async throws -> UInt64 {
+    /// Closes the store and opens it again; returns how long opening took, and how much of the processors.
+    func reopen(droppingCaches: Bool) async throws -> (nanoseconds: UInt64, processNanoseconds: UInt64) {
         try await store.close()
         if droppingCaches { try await dropCaches() }
         let start = seams.clock.monotonicNanoseconds
+        let processBefore = ProcessTime.nanoseconds
         store = try await SegmentedLogStore.open(
             directory: directory, identity: identity, options: options, seams: seams)
-        return seams.clock.monotonicNanoseconds - start
+        return (seams.clock.monotonicNanoseconds - start, ProcessTime.nanoseconds - processBefore)
     }
 
     /// Closes the store and removes what it made.

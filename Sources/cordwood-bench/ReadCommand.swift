@@ -44,6 +44,7 @@ struct LogReads {
         var latency = LatencyHistogram()
         var next = store.startIndex
         let start = seams.clock.monotonicNanoseconds
+        let processBefore = ProcessTime.nanoseconds
         var entries: UInt64 = 0
         while next < store.nextIndex {
             let before = seams.clock.monotonicNanoseconds
@@ -53,7 +54,7 @@ struct LogReads {
             guard let last = range.last else { break }
             next = last.index.next
         }
-        return row(entries, seams.clock.monotonicNanoseconds - start, latency)
+        return row(entries, seams.clock.monotonicNanoseconds - start, ProcessTime.nanoseconds - processBefore, latency)
     }
 
     /// Single entries anywhere in the log.
@@ -62,6 +63,7 @@ struct LogReads {
         var latency = LatencyHistogram()
         let count = store.nextIndex.rawValue - store.startIndex.rawValue
         let start = seams.clock.monotonicNanoseconds
+        let processBefore = ProcessTime.nanoseconds
         var now = start
         while now < start + nanoseconds {
             let index = RaftIndex(store.startIndex.rawValue + seams.random.next(below: count))
@@ -70,15 +72,18 @@ struct LogReads {
             latency.record(end - now)
             now = end
         }
-        return row(latency.count, now - start, latency)
+        return row(latency.count, now - start, ProcessTime.nanoseconds - processBefore, latency)
     }
 
-    private func row(_ entries: UInt64, _ nanoseconds: UInt64, _ latency: LatencyHistogram) -> Report.Row {
+    private func row(
+        _ entries: UInt64, _ nanoseconds: UInt64, _ processNanoseconds: UInt64, _ latency: LatencyHistogram
+    ) -> Report.Row {
         let seconds = Double(nanoseconds) / 1e9
         return [
             ("payload_bytes", .count(UInt64(payloadBytes))), ("entries", .count(entries)),
             ("entries_per_s", .number(Double(entries) / seconds, digits: 0)),
             ("MB_per_s", .number(Double(entries) * Double(payloadBytes) / 1e6 / seconds, digits: 1)),
+            ("cpu_us_each", .number(Double(processNanoseconds) / 1000 / Double(entries), digits: 2)),
         ] + latency.columns
     }
 }

@@ -14,7 +14,7 @@ extension BenchCommand {
                 let workload = try await LogWorkload(seams, under: run.directory)
                 try await workload.fill(entries: max(1, logBytes / payloadBytes), payloadBytes: payloadBytes)
                 for droppingCaches in [true, false] {
-                    let nanoseconds = try await workload.reopen(droppingCaches: droppingCaches)
+                    let (nanoseconds, processNanoseconds) = try await workload.reopen(droppingCaches: droppingCaches)
                     let recovery = workload.store.recovery
                     let seconds = Double(nanoseconds) / 1e9
                     let entries = recovery.entries.upperBound.rawValue - recovery.entries.lowerBound.rawValue
@@ -26,6 +26,7 @@ extension BenchCommand {
                         ("seconds", .number(seconds, digits: 3)),
                         ("MB_per_s", .number(Double(recovery.scannedBytes) / 1e6 / seconds, digits: 1)),
                         ("entries_per_s", .number(Double(entries) / seconds, digits: 0)),
+                        ("cpu_us_each", .number(Double(processNanoseconds) / 1000 / Double(entries), digits: 3)),
                     ])
                 }
                 try await workload.remove()
