@@ -20,34 +20,44 @@ enum InspectedWorld {
         var committed: UInt64 = 260
         var hasCheckpoint = true
         var closes = true
+        var partitionSegmentBytes: UInt64 = 64 << 20
+        /// How long the writer rests after every tenth entry.
+        var pauseNanoseconds: UInt64 = 0
+        /// The partition logs are written and synced whenever so many entries have been taken.
+        var persistsEvery: UInt64 = 1000
     }
 
     /// Makes the directory and gives the disk that holds it.
     static func make(_ shape: Shape = Shape(), seed: UInt64 = 1) throws -> DiskImage {
         let world = VirtualWorld(seed: seed)
-        try world.run { seams in
-            var options = LogStoreOptions()
-            options.segmentBytes = 64 << 10
-            options.maximumEntryBytes = 16 << 10
-            options.batchBytes = 16 << 10
-            try await seams.files.makeDirectory("/data")
-            let log = try await SegmentedLogStore.open(
-                directory: "/data/log", identity: identity, options: options, seams: seams)
-            let pool = PartitionLogPool(
-                configuration: .init(
-                    directory: "/data/partitions",
-                    identity: LogIdentity(
-                        cluster: identity.cluster, node: identity.node, replica: identity.replica,
-                        store: UniqueID(high: 5, low: 6), log: UniqueID(high: 7, low: 8))),
-                seams: seams, partitionCount: Int(shape.partitions))
-            try await fill(log, pool, shape)
-            try await pool.close()
-            if shape.closes { try await log.close() }
-        }
+        try world.run { try await write(shape, $0) }
         return world.disk.image.flushed()
     }
 
-    private static func fill(_ log: SegmentedLogStore, _ pool: PartitionLogPool, _ shape: Shape) async throws {
+    static func write(_ shape: Shape, _ seams: Seams) async throws {
+        var options = LogStoreOptions()
+        options.segmentBytes = 64 << 10
+        options.maximumEntryBytes = 16 << 10
+        options.batchBytes = 16 << 10
+        try await seams.files.makeDirectory("/data")
+        let log = try await SegmentedLogStore.open(
+            directory: "/data/log", identity: identity, options: options, seams: seams)
+        let pool = PartitionLogPool(
+            configuration: .init(
+                directory: "/data/partitions",
+                identity: LogIdentity(
+                    cluster: identity.cluster, node: identity.node, replica: identity.replica,
+                    store: UniqueID(high: 5, low: 6), log: UniqueID(high: 7, low: 8)),
+                segmentBytes: shape.partitionSegmentBytes),
+            seams: seams, partitionCount: Int(shape.partitions))
+        try await fill(log, pool, shape, seams)
+        try await pool.close()
+        if shape.closes { try await log.close() }
+    }
+
+    private static func fill(
+        _ log: SegmentedLogStore, _ pool: PartitionLogPool, _ shape: Shape, _ seams: Seams
+    ) async throws {
         var last: [PartitionID: RaftIndex] = [:]
         var next: [PartitionID: PartitionLogIndex] = [:]
         for number in 1...shape.entries {
@@ -61,7 +71,12 @@ enum InspectedWorld {
             let ticket = try log.append([entry])
             if number % 7 == 0 || number == shape.entries { log.endBatch() }
             if number % 70 == 0 { try await log.waitUntilDurable(ticket) }
+            if number % 10 == 0, shape.pauseNanoseconds > 0 {
+                log.endBatch()
+                await seams.clock.sleep(nanoseconds: shape.pauseNanoseconds)
+            }
             if number <= shape.persisted { take(entry, pool) }
+            if number <= shape.persisted, number % shape.persistsEvery == 0 { try await pool.persistAll() }
             if number == shape.persisted {
                 try await log.flush()
                 try await pool.persistAll()

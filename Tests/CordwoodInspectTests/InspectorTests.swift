@@ -1,4 +1,5 @@
 import CordwoodBase
+import CordwoodIO
 import CordwoodLog
 import CordwoodRaft
 import CordwoodVirtual
@@ -124,6 +125,50 @@ struct IntactDirectoryTests {
     func unreadable() throws {
         #expect(try Inspection.run(.verify, on: image, directory: "/nowhere").code == .unreadable)
         #expect(try Inspection.run(.segments, on: DiskImage(), directory: "/").code == .unreadable)
+    }
+
+    @Test("partition logs of several segments are read as one")
+    func partitionSegments() throws {
+        var shape = InspectedWorld.Shape()
+        shape.partitionSegmentBytes = 16 << 10
+        shape.persistsEvery = 20
+        let image = try InspectedWorld.make(shape)
+        let files = image.paths.filter { $0.contains("/00001-") }
+        #expect(files.count > 2)
+        let found = try Inspection.run(.verify, on: image)
+        #expect(found.code == .clean, "\(found.damage)")
+        #expect(found.rows("stream").count == 4)
+        #expect(try Inspection.run(.watermarks, on: image).rows == Inspection.run(.watermarks, on: self.image).rows)
+        var damaged = image
+        damaged.remove(files[1])
+        #expect(try Inspection.run(.verify, on: damaged).damage.map(\.kind) == [.missing])
+    }
+
+    @Test("beside a running node everything is found clean, at any moment")
+    func liveDirectory() throws {
+        let world = VirtualWorld(seed: 3)
+        let codes = try world.run { seams in
+            var isWriting = true
+            seams.scheduler.spawn("writer") {
+                var shape = InspectedWorld.Shape()
+                shape.pauseNanoseconds = 3_000_000
+                shape.persistsEvery = 20
+                do { try await InspectedWorld.write(shape, seams) } catch { Issue.record(error) }
+                isWriting = false
+            }
+            var codes: [ExitCode] = []
+            while isWriting {
+                await seams.clock.sleep(nanoseconds: 2_000_000)
+                let inspector = Inspector(
+                    directory: "/data", files: seams.files,
+                    output: Output(isJSON: true, write: { _ in }, note: { _ in }))
+                codes.append(await inspector.run(.verify))
+            }
+            return codes
+        }
+        #expect(codes.count > 3, "\(codes)")
+        // Before the first segment is made there is nothing to be read.
+        #expect(codes.drop { $0 == .unreadable }.allSatisfy { $0 == .clean }, "\(codes)")
     }
 
     @Test("what a crash tore is not damage")
