@@ -116,34 +116,35 @@ extension DiskImage {
 
     /// The states that a crash may leave.
     ///
-    /// With up to 12 pending units it is every legal subset of them, and each unit as garbage among the others kept and
-    /// among the others lost. With more it is `limit` states drawn by the seed: nothing kept, everything kept, every
-    /// prefix and every single loss as far as the limit goes, the rest at random.
-    public func crashStates(limit: Int = 256, sectorBytes: Int = 512, seed: UInt64 = 1) -> CrashStates {
-        CrashStates(image: self, sectorBytes: sectorBytes, limit: limit, seed: seed)
+    /// With up to `exhaustiveUnits` pending units it is every legal subset of them, and each unit as garbage among the
+    /// others kept and among the others lost. With more it is `limit` states drawn by the seed: nothing kept, everything
+    /// kept, every prefix and every single loss as far as the limit goes, the rest at random.
+    public func crashStates(
+        limit: Int = 256, exhaustiveUnits: Int = 12, sectorBytes: Int = 512, seed: UInt64 = 1
+    ) -> CrashStates {
+        CrashStates(
+            image: self, sectorBytes: sectorBytes, limit: limit, exhaustiveUnits: exhaustiveUnits, seed: seed)
     }
 }
 
 /// A sequence of crash states, each made when it is asked for.
 public struct CrashStates: Sequence, Sendable {
-    /// Pending units up to which every subset is a state of its own.
-    public static let exhaustiveUnits = 12
-
     /// Things that the crash keeps or loses independently.
     public var pendingUnits: Int { units.count }
     /// Whether every legal subset is among the states.
-    public var isExhaustive: Bool { units.count <= CrashStates.exhaustiveUnits }
+    public let isExhaustive: Bool
     public var count: Int { plans.count }
 
     private let image: DiskImage
     private let units: [DiskImage.Unit]
     private let plans: [[DiskImage.Fate]]
 
-    init(image: DiskImage, sectorBytes: Int, limit: Int, seed: UInt64) {
+    init(image: DiskImage, sectorBytes: Int, limit: Int, exhaustiveUnits: Int, seed: UInt64) {
         self.image = image
         units = image.units(sectorBytes: sectorBytes)
+        isExhaustive = units.count <= exhaustiveUnits
         plans =
-            units.count <= CrashStates.exhaustiveUnits
+            isExhaustive
             ? CrashStates.allPlans(units, seed: seed)
             : CrashStates.sampledPlans(units, limit: limit, random: VirtualRandom(seed: seed))
     }

@@ -44,6 +44,9 @@ public final class FaultyDisk {
     private let clock: VirtualClock
     private let trace: Trace
     private var underWay: [Int: DiskOperation] = [:]
+    private var hanging: [UnsafeContinuation<Void, Never>] = []
+    /// The world is over: whatever is still asked for fails, so that every task comes to its end.
+    private var isEnded = false
     private var lockedPaths: Set<String> = []
     private var openFiles = 0
     /// How often the power has failed. Whoever was there before the last time waits for ever.
@@ -122,6 +125,9 @@ public final class FaultyDisk {
         await clock.sleep(nanoseconds: nanoseconds)
         if case .hang? = verdict.effect { await hang() }
         if verdict.generation != generation { await hang() }
+        if isEnded {
+            throw IOError(.closed, operation: verdict.operation.kind.rawValue, subject: verdict.operation.path)
+        }
         underWay[verdict.operation.number] = nil
         trace.record("disk done", UInt64(verdict.operation.number))
         if case .fail(let reason, let errorNumber)? = verdict.effect {
@@ -140,7 +146,17 @@ public final class FaultyDisk {
     }
 
     func hang() async {
-        await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+        if isEnded { return }
+        await withUnsafeContinuation { hanging.append($0) }
+    }
+
+    /// Lets go of everything that waits, with an error.
+    func end() {
+        isEnded = true
+        onCrashPoint = nil
+        let waiting = hanging
+        hanging = []
+        for continuation in waiting { continuation.resume() }
     }
 
     func failure(_ reason: IOError.Reason, _ verdict: Verdict, errorNumber: Int32) -> IOError {

@@ -92,6 +92,18 @@ public final class VirtualWorld {
         return left
     }
 
+    /// Tasks that are left come to their end, so that nothing of the world stays behind: disk operations fail, and time
+    /// passes until nothing is due, or for so long that what is left is not worth waiting for.
+    deinit {
+        disk.end()
+        scheduler.asLoop {
+            for _ in 0..<10_000 {
+                if scheduler.step() { continue }
+                if !clock.advanceToNextTimer(trace: trace) { break }
+            }
+        }
+    }
+
     /// What has not ended, in words.
     private var waiting: [String] {
         scheduler.liveTasks.map { "task \($0.number) (\($0.name))" } + disk.operationsUnderWay

@@ -9,11 +9,13 @@ public import CordwoodVirtual
 /// After a crash the store must open, and hold what it held after some number of the script's operations: at least
 /// those acknowledged when the power failed, at most those begun. What recovery has answered with must then survive the
 /// next crash, and a crash at any operation of the recovery must not lose what was acknowledged. Crash states are
-/// exhaustive up to 12 pending units and drawn by the seed above.
+/// exhaustive up to `exhaustiveUnits` and drawn by the seed above.
 public struct CrashExploration: Sendable {
     public var seed: UInt64 = 1
     public var disk = FaultyDisk.Options()
-    /// Crash states looked at for a moment with more than 12 pending units.
+    /// Every legal state is looked at for moments with up to so many pending units.
+    public var exhaustiveUnits = 12
+    /// Crash states looked at for a moment with more pending units.
     public var sampledStates = 24
     /// Of the states of one moment, every so many-th has its recovery crashed, too.
     public var recoveryStride = 7
@@ -69,7 +71,8 @@ public struct CrashExploration: Sendable {
         let (moments, history) = try record(script, &report)
         for (number, moment) in moments.enumerated() {
             let states = moment.image.crashStates(
-                limit: sampledStates, sectorBytes: disk.sectorBytes, seed: seed &+ UInt64(number))
+                limit: sampledStates, exhaustiveUnits: exhaustiveUnits, sectorBytes: disk.sectorBytes,
+                seed: seed &+ UInt64(number))
             report.crashPoints += 1
             if states.isExhaustive { report.exhaustivePoints += 1 }
             for (stateNumber, state) in states.enumerated() {
@@ -141,7 +144,8 @@ public struct CrashExploration: Sendable {
 
         for (number, recovery) in recoveryMoments.enumerated() {
             let states = recovery.image.crashStates(
-                limit: sampledRecoveryStates, sectorBytes: disk.sectorBytes, seed: seed &+ UInt64(number))
+                limit: sampledRecoveryStates, exhaustiveUnits: 1, sectorBytes: disk.sectorBytes,
+                seed: seed &+ UInt64(number))
             for again in states.prefix(sampledRecoveryStates) {
                 let second = try read(VirtualWorld(seed: seed ^ 0x5eed2, disk: again, options: disk))
                 guard oracle.match(second) != nil else {
@@ -153,7 +157,7 @@ public struct CrashExploration: Sendable {
             }
         }
         for again in world.disk.image.crashStates(
-            limit: sampledRecoveryStates, sectorBytes: disk.sectorBytes, seed: seed
+            limit: sampledRecoveryStates, exhaustiveUnits: 1, sectorBytes: disk.sectorBytes, seed: seed
         ).prefix(sampledRecoveryStates) {
             let second = try read(VirtualWorld(seed: seed ^ 0x5eed3, disk: again, options: disk))
             guard second == found else {

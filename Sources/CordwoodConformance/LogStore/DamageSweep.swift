@@ -36,11 +36,14 @@ public struct DamageSweep: Sendable {
 
     /// One place that is damaged.
     public struct Damaging: Sendable {
-        public var label: String
+        /// The file that is damaged: a refusal has to name it.
+        public var path: String
+        public var what: String
         public var body: @Sendable (inout DiskImage) -> Void
 
-        public init(_ label: String, _ body: @escaping @Sendable (inout DiskImage) -> Void) {
-            self.label = label
+        public init(_ path: String, _ what: String, _ body: @escaping @Sendable (inout DiskImage) -> Void) {
+            self.path = path
+            self.what = what
             self.body = body
         }
     }
@@ -87,27 +90,29 @@ public struct DamageSweep: Sendable {
             var image = subject.image
             damaging.body(&image)
             do {
-                report.outcomes[try outcome(image, subject.oracle), default: 0] += 1
+                report.outcomes[try outcome(image, damaging, subject.oracle), default: 0] += 1
             } catch {
-                throw ConformanceFailure("\(damaging.label): \(error)")
+                throw ConformanceFailure("\(damaging.path) \(damaging.what): \(error)")
             }
         }
         return report
     }
 
-    private func outcome(_ image: DiskImage, _ oracle: RecoveryOracle) throws -> Outcome {
+    private func outcome(
+        _ image: DiskImage, _ damaging: Damaging, _ oracle: RecoveryOracle
+    ) throws -> Outcome {
         let world = VirtualWorld(seed: 9, disk: image)
         return try world.run { [opening, damageFound] seams in
             let store: any RaftLogStore
             do { store = try await opening(seams) } catch LogError.corrupt(let damage) {
-                return try DamageSweep.refusal(damage)
+                return try DamageSweep.refusal(damage, damaging)
             }
             if store.state.health == .readOnly {
                 guard let damage = damageFound(store) else {
                     throw ConformanceFailure("the store is read only and does not say why")
                 }
                 try await DamageSweep.checkServed(store, oracle)
-                return try DamageSweep.refusal(damage)
+                return try DamageSweep.refusal(damage, damaging)
             }
             let found = try await LogReading(store)
             guard let kept = oracle.match(found) else {
@@ -117,9 +122,12 @@ public struct DamageSweep: Sendable {
         }
     }
 
-    private static func refusal(_ damage: Damage) throws -> Outcome {
-        guard !damage.file.isEmpty, !damage.detail.isEmpty else {
-            throw ConformanceFailure("a refusal without file or reason: \(damage)")
+    /// A refusal names the file that was damaged, a place in it unless it is gone, and what is wrong there.
+    private static func refusal(_ damage: Damage, _ damaging: Damaging) throws -> Outcome {
+        let namesFile = !damage.file.isEmpty && damaging.path.hasPrefix(damage.file)
+        let namesPlace = damage.kind == .missing || !damage.offsets.isEmpty
+        guard namesFile, namesPlace, !damage.detail.isEmpty else {
+            throw ConformanceFailure("a refusal that does not name the damage: \(damage)")
         }
         return .refused(damage.kind)
     }
@@ -137,14 +145,14 @@ public struct DamageSweep: Sendable {
 }
 
 extension DamageSweep {
-    /// Inverts one bit or several of each byte in turn: `mask` tells which, by file and offset.
-    public static func flips(
-        of image: DiskImage, every stride: Int = 1, mask: @escaping @Sendable (UInt64) -> UInt8
-    ) -> [Damaging] {
+    /// Inverts one bit of a byte, of each byte whose offset in its file is `phase` modulo `stride`; which bit it is
+    /// changes from byte to byte.
+    public static func flips(of image: DiskImage, every stride: Int = 1, phase: Int = 0) -> [Damaging] {
         eachFile(image) { path, size in
-            Swift.stride(from: 0, to: size, by: stride).map { offset in
-                Damaging("\(path) byte \(offset) flipped") {
-                    $0.flip(path, at: UInt64(offset), mask: mask(UInt64(offset)))
+            Swift.stride(from: phase % stride, to: size, by: stride).map { offset in
+                let bit = (offset + offset / stride) % 8
+                return Damaging(path, "byte \(offset) bit \(bit) flipped") {
+                    $0.flip(path, at: UInt64(offset), mask: 1 << bit)
                 }
             }
         }
@@ -154,7 +162,7 @@ extension DamageSweep {
     public static func zeroedSectors(of image: DiskImage, sectorBytes: Int) -> [Damaging] {
         eachFile(image) { path, size in
             Swift.stride(from: 0, to: size, by: sectorBytes).map { offset in
-                Damaging("\(path) sector at \(offset) zeroed") {
+                Damaging(path, "sector at \(offset) zeroed") {
                     $0.zero(path, UInt64(offset)..<UInt64(offset + sectorBytes))
                 }
             }
@@ -165,14 +173,14 @@ extension DamageSweep {
     public static func truncations(of image: DiskImage, every stride: Int = 1) -> [Damaging] {
         eachFile(image) { path, size in
             Swift.stride(from: 0, to: size, by: stride).map { length in
-                Damaging("\(path) cut to \(length) bytes") { $0.truncate(path, to: UInt64(length)) }
+                Damaging(path, "cut to \(length) bytes") { $0.truncate(path, to: UInt64(length)) }
             }
         }
     }
 
     /// Takes each file away in turn.
     public static func removals(of image: DiskImage) -> [Damaging] {
-        eachFile(image) { path, _ in [Damaging("\(path) removed") { $0.remove(path) }] }
+        eachFile(image) { path, _ in [Damaging(path, "removed") { $0.remove(path) }] }
     }
 
     private static func eachFile(

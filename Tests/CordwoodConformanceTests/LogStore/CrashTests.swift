@@ -1,0 +1,31 @@
+import CordwoodConformance
+import CordwoodIO
+import CordwoodLog
+import CordwoodRaft
+import CordwoodVirtual
+import Testing
+
+/// Power cuts at every I/O operation of the segmented store, and again within recovery.
+@Suite("After a power cut at any I/O operation, the segmented log store")
+struct CrashTests {
+    @Test("holds all that was acknowledged and only what was asked for", arguments: CrashScript.all, [512, 4096])
+    func keepsWhatWasAcknowledged(_ script: CrashScript, sectorBytes: Int) throws {
+        var exploration = CrashExploration(opening: openStore)
+        exploration.disk.sectorBytes = sectorBytes
+        exploration.exhaustiveUnits = 3
+        exploration.sampledStates = 5
+        exploration.recoveryStride = 23
+        exploration.sampledRecoveryStates = 2
+        let report = try exploration.run(script.body)
+        #expect(report.states > report.crashPoints)
+        print("\(script), sectors of \(sectorBytes): \(report)")
+    }
+}
+
+/// Opens the segmented store of a world, with small segments.
+@Sendable
+func openStore(_ seams: Seams) async throws -> any RaftLogStore {
+    try await SegmentedLogStore.open(
+        directory: "/log", identity: SegmentedLogStoreFactory.identity,
+        options: SegmentedLogStoreFactory.smallSegments, seams: seams)
+}
