@@ -12,6 +12,11 @@ public struct RaftStart: Sendable {
     /// Where each term begins, from the first entry held to the last.
     public var termRuns: [TermRun]
     /// The highest index known committed: of the boundary at least, at most the last index.
+    ///
+    /// It must be no less than what this replica knew when it wrote its last entry. A leader proposes a change of the
+    /// configuration only when the one before is applied, and its appends carry that commit: a replica that kept the
+    /// entry and forgot the commit could campaign in a configuration that is two changes old, and win with a quorum
+    /// that no longer meets the present one. So the commit index goes to disk with every batch of entries.
     public var commit: RaftIndex
     /// Dispatched so far, between boundary and commit.
     public var applied: RaftIndex
