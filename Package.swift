@@ -37,6 +37,7 @@ let package = Package(
         // Shims.
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .target(name: "CLinux"),
+        .target(name: "CAllocations"),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
 
         // Ground floor: vocabulary, consensus, seams.
@@ -86,7 +87,7 @@ let package = Package(
             "cordwood-bench",
             [
                 "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodRaft", "CordwoodLog",
-                "CordwoodMachine", "CordwoodEvents", "CordwoodOptions",
+                "CordwoodMachine", "CordwoodEvents", "CordwoodOptions", "CAllocations",
             ]),
         program(
             "cordwood-crashtest",

@@ -15,7 +15,7 @@ struct BenchCommand: Sendable {
         self.run = run
     }
 
-    static let all: [BenchCommand] = [.device, .loop, .append, .recovery, .read, .events]
+    static let all: [BenchCommand] = [.device, .loop, .append, .recovery, .read, .events, .core]
 }
 
 /// One call of a sub-command.

@@ -6,6 +6,7 @@ ROOMS = {
     "CUring": set(),
     "CLinux": set(),
     "CXXHash": set(),
+    "CAllocations": set(),
     "CordwoodBase": {"CXXHash"},
     "CordwoodRaft": {"CordwoodBase"},
     "CordwoodIO": {"CordwoodBase"},
@@ -42,7 +43,7 @@ ROOMS = {
     },
     "cordwood-bench": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodRaft", "CordwoodLog",
-        "CordwoodMachine", "CordwoodEvents", "CordwoodOptions",
+        "CordwoodMachine", "CordwoodEvents", "CordwoodOptions", "CAllocations",
     },
     "cordwood-crashtest": {
         "CordwoodSimulation", "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood",
@@ -52,7 +53,7 @@ ROOMS = {
 }
 
 PROGRAMS = {room for room in ROOMS if room.startswith("cordwood-")}
-SHIMS = {"CUring", "CLinux", "CXXHash"}
+SHIMS = {"CUring", "CLinux", "CXXHash", "CAllocations"}
 
 # System modules beyond the standard library. A room that is not named gets `Synchronization` alone: with no door to the
 # C library it can reach neither a clock nor the environment, and the node does not carry Foundation.
