@@ -76,7 +76,11 @@ let package = Package(
 
         // Programs.
         program(
-            "cordwood-node", ["Cordwood", "CordwoodServer", "CordwoodEvents", "CordwoodOptions", "CordwoodPlatform"]),
+            "cordwood-node",
+            [
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
+                "CordwoodNode", "CordwoodServer", "CordwoodRaft",
+            ]),
         program(
             "cordwood-inspect",
             [

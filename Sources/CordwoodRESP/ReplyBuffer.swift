@@ -9,7 +9,8 @@ public struct ReplyBuffer: ~Copyable {
     public var version: ProtocolVersion
 
     private var base: UnsafeMutableRawPointer
-    private var capacity: Int
+    /// Memory taken, in bytes.
+    public private(set) var capacity: Int
     /// First byte that has not left, and the byte behind the last one.
     private var start = 0
     private var end = 0

@@ -35,7 +35,7 @@ ROOMS = {
     },
     "cordwood-node": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
-        "CordwoodNode", "CordwoodServer",
+        "CordwoodNode", "CordwoodServer", "CordwoodRaft",
     },
     "cordwood-inspect": {
         "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodLog", "CordwoodMachine",

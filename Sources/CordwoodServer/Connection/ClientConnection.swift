@@ -1,0 +1,171 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodNode
+import CordwoodRESP
+
+/// One client: what it has sent and not been answered, and who it says it is.
+///
+/// Two tasks serve a connection. The receiver reads, finds requests and hands them to the dispatcher; replies are
+/// encoded into `output`. The sender has at most one send under way and is woken once a turn of the loop, so that all
+/// replies of a turn leave together. Replies leave in request order: appends wait in a queue for their commit while
+/// further appends are read, and any other command starts when that queue is empty.
+final class ClientConnection {
+    /// Bytes of unsent replies at which no further request is looked at.
+    static let pauseBytes = 1 << 20
+
+    /// The connection's number, from 1, never used again.
+    let number: UInt64
+    let socket: any Connection
+    /// Held until the connection is closed, when the server lets go of the connection.
+    let server: Server
+
+    var input = InputBuffer()
+    var decoder: RequestDecoder
+    var output: ReplyBuffer
+    var appends = AppendQueue()
+
+    var name = ""
+    var libraryName = ""
+    var libraryVersion = ""
+    let connectedNanoseconds: UInt64
+    var lastRequestNanoseconds: UInt64
+    var lastCommand: Command?
+    /// Set when an incomplete request lies in the input: how long it may take is bounded.
+    var incompleteSinceNanoseconds: UInt64?
+    /// READONLY: local reads on a follower are wanted.
+    var readsLocally = false
+
+    /// No further request is looked at; what is answered still leaves.
+    private(set) var isEnding = false
+    /// Nothing leaves any more either.
+    private(set) var isClosed = false
+    var isDirty = false
+
+    /// A command that may wait is under way.
+    private var isExecuting = false
+    /// The node has had its time to make room: what it has none for now is refused.
+    var wasRelieved = false
+    /// The append that was dispatched has to wait until those before it have been applied.
+    var mustRetry = false
+    /// Bytes of the request that the dispatcher could not start yet.
+    var heldRequestBytes: Int?
+    private var receiverWaiter: UnsafeContinuation<Void, Never>?
+    private var senderWaiter: UnsafeContinuation<Void, Never>?
+    private var sendBuffer = IOBuffer(count: 4 << 10)
+
+    init(number: UInt64, socket: any Connection, server: Server) {
+        self.number = number
+        self.socket = socket
+        self.server = server
+        decoder = RequestDecoder(limits: server.settings.requestLimits)
+        output = ReplyBuffer(version: server.settings.defaultProtocol)
+        connectedNanoseconds = server.seams.clock.monotonicNanoseconds
+        lastRequestNanoseconds = connectedNanoseconds
+    }
+
+    /// Memory that this connection holds, in bytes.
+    var memoryBytes: Int { input.capacityBytes + output.capacity + sendBuffer.count }
+
+    // MARK: Receiving
+
+    /// Receives and answers until either side has had enough. Returns when the connection is closed.
+    func serve() async {
+        server.seams.scheduler.spawn("client \(number) replies") { [self] in await sendReplies() }
+        while !isEnding {
+            switch dispatchInput() {
+            case .more:
+                do {
+                    let count = try await socket.receive(into: input.storage, input.free)
+                    if count == 0 { end() }
+                    input.received(count)
+                    server.statistics.receivedBytes += UInt64(count)
+                } catch {
+                    close()
+                }
+            case .appendsAnswered, .repliesSent: await withUnsafeContinuation { receiverWaiter = $0 }
+            case .relief:
+                await withUnsafeContinuation { continuation in server.node.whenRelieved { continuation.resume() } }
+                wasRelieved = true
+            case .command(let command, let request, let byteCount):
+                isExecuting = true
+                await server.dispatcher.executeWaiting(command, request, on: self)
+                isExecuting = false
+                finishRequest(byteCount)
+                server.markDirty(self)
+            case .ended: end()
+            }
+        }
+        while !appends.isEmpty, !isClosed { await withUnsafeContinuation { receiverWaiter = $0 } }
+        end()
+    }
+
+    /// Looks at no further request: what has been asked is answered, sent, and then the connection is closed.
+    func end() {
+        isEnding = true
+        server.markDirty(self)
+    }
+
+    /// Ends both directions at once.
+    func close() {
+        guard !isClosed else { return }
+        isEnding = true
+        isClosed = true
+        socket.close()
+        resumeReceiver()
+        resumeSender()
+    }
+
+    /// Goes on with the input if it waited for this moment. Called when appends were answered or replies were sent.
+    func resumeReceiver() {
+        let waiter = receiverWaiter
+        receiverWaiter = nil
+        waiter?.resume()
+    }
+
+    // MARK: Sending
+
+    private var hasNothingToSend: Bool {
+        output.isEmpty && !(isEnding && appends.isEmpty && !isExecuting) && !isClosed
+    }
+
+    private func sendReplies() async {
+        while !isClosed {
+            if hasNothingToSend {
+                await withUnsafeContinuation { senderWaiter = $0 }
+                continue
+            }
+            if output.isEmpty { break }
+            let count = fillSendBuffer()
+            do {
+                try await socket.send(sendBuffer, 0..<count)
+                server.statistics.sentBytes += UInt64(count)
+            } catch {
+                break
+            }
+            if output.count <= ClientConnection.pauseBytes / 2 { resumeReceiver() }
+        }
+        close()
+        server.remove(self)
+    }
+
+    private func fillSendBuffer() -> Int {
+        if output.count > sendBuffer.count, sendBuffer.count < 64 << 10 { sendBuffer = IOBuffer(count: 64 << 10) }
+        let count = min(output.count, sendBuffer.count)
+        sendBuffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: output.bytes[..<count]))
+        output.removeFirst(count)
+        return count
+    }
+
+    /// Lets the sender see what has been answered in this turn.
+    func flush() {
+        isDirty = false
+        if output.count > server.settings.outputBudgetBytes { return close() }
+        resumeSender()
+    }
+
+    private func resumeSender() {
+        let waiter = senderWaiter
+        senderWaiter = nil
+        waiter?.resume()
+    }
+}

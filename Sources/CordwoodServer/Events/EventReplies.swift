@@ -1,0 +1,168 @@
+import CordwoodBase
+import CordwoodEvents
+import CordwoodNode
+import CordwoodRESP
+
+extension ReplyBuffer {
+    mutating func uuid(_ value: UUID) { uuid(high: value.high, low: value.low) }
+
+    /// The event map of section 3.1 of the protocol.
+    mutating func event(_ event: StoredEvent) {
+        map(11)
+        encoded("+event_id\r\n")
+        uuid(event.id.uuid)
+        encoded("+partition_key\r\n")
+        uuid(event.partitionKey.uuid)
+        encoded("+partition_id\r\n")
+        integer(event.partition.rawValue)
+        encoded("+transaction_id\r\n")
+        uuid(event.transactionID.uuid)
+        encoded("+partition_sequence\r\n")
+        integer(event.sequence)
+        encoded("+stream_version\r\n")
+        integer(event.version)
+        encoded("+timestamp\r\n")
+        integer(event.timestampMilliseconds)
+        encoded("+stream_id\r\n")
+        bulk(event.streamID)
+        encoded("+event_name\r\n")
+        bulk(event.name)
+        encoded("+metadata\r\n")
+        bulk(event.metadata)
+        encoded("+payload\r\n")
+        bulk(event.payload)
+    }
+
+    mutating func bulk(_ bytes: ArraySlice<UInt8>) { bytes.withUnsafeBytes { bulk($0) } }
+
+    /// The reply to an append that took effect, now or when it was first sent.
+    mutating func appended(_ events: AppendedEvents, for append: PendingAppend) {
+        append.isTransaction ? transaction(events, for: append) : single(events, for: append)
+    }
+
+    private mutating func single(_ events: AppendedEvents, for append: PendingAppend) {
+        let event = events[events.startIndex]
+        map(append.requestedAcknowledgement == nil ? 6 : 7)
+        encoded("+event_id\r\n")
+        uuid(event.id.uuid)
+        place(of: append)
+        encoded("+partition_sequence\r\n")
+        integer(event.sequence)
+        encoded("+stream_version\r\n")
+        integer(event.version)
+        encoded("+timestamp\r\n")
+        integer(event.timestampMilliseconds)
+        acknowledgement(of: append)
+    }
+
+    private mutating func transaction(_ events: AppendedEvents, for append: PendingAppend) {
+        let subjects = AppendCommand.subjects(of: append.command)
+        map(5)
+        place(of: append)
+        encoded("+first_partition_sequence\r\n")
+        integer(events.first?.sequence ?? 0)
+        encoded("+last_partition_sequence\r\n")
+        integer(events.last?.sequence ?? 0)
+        encoded("+events\r\n")
+        array(events.count)
+        for (event, subject) in zip(events, subjects) {
+            map(4)
+            encoded("+event_id\r\n")
+            uuid(event.id.uuid)
+            encoded("+stream_id\r\n")
+            bulk(subject.streamID[...])
+            encoded("+stream_version\r\n")
+            integer(event.version)
+            encoded("+timestamp\r\n")
+            integer(event.timestampMilliseconds)
+        }
+    }
+
+    /// The reply to an append that is durable on the leader and nothing more: sequence and version do not exist yet.
+    mutating func durable(_ append: PendingAppend) {
+        let subject = AppendCommand.subjects(of: append.command).first
+        map(7)
+        encoded("+event_id\r\n")
+        uuid(subject?.id.uuid ?? UUID(high: 0, low: 0))
+        place(of: append)
+        encoded("+partition_sequence\r\n")
+        null()
+        encoded("+stream_version\r\n")
+        null()
+        encoded("+timestamp\r\n")
+        integer(subject?.timestampMilliseconds ?? append.timestampMilliseconds)
+        acknowledgement(of: append)
+    }
+
+    private mutating func place(of append: PendingAppend) {
+        encoded("+partition_key\r\n")
+        uuid(append.key.uuid)
+        encoded("+partition_id\r\n")
+        integer(append.partition.rawValue)
+    }
+
+    private mutating func acknowledgement(of append: PendingAppend) {
+        switch append.requestedAcknowledgement {
+        case .quorum: encoded("+ack\r\n+QUORUM\r\n")
+        case .durable: encoded("+ack\r\n+DURABLE\r\n")
+        case nil: break
+        }
+    }
+}
+
+extension CommandError {
+    /// A proposal that never reached the log.
+    init(rejection: ProposalRejection) {
+        switch rejection {
+        case .notLeader: self.init(.clusterDown, "No raft leader")
+        case .admission(.noSpace(let partition, let needed, _)):
+            self.init(.noSpace, "partition \(partition): no room on disk for \(needed) bytes")
+        case .admission(let error): self.init(.tryAgain, "\(error)")
+        case .busy(let reason): self.init(.tryAgain, reason)
+        case .tooLarge(let bytes, let limit):
+            self.init(.invalidArgument, "an entry of \(bytes) bytes: at most \(limit)")
+        case .unknownPartition(let partition): self.init(.notFound, "partition \(partition) not found")
+        case .frozen(let partition): self.init(.frozen, "partition \(partition) is frozen")
+        case .poisoned(let reason): self.init(.poisoned, reason)
+        case .readOnly(let reason): self.init(.readOnly, "this node accepts no writes: \(reason)")
+        case .closing: self.init(.shutdown, "the node is draining")
+        }
+    }
+
+    /// A proposal whose outcome stays open.
+    init(unknown reason: UnknownReason) {
+        switch reason {
+        case .storeFailed(let reason): self.init(.writeError, reason)
+        case .frozen(let partition):
+            self.init(.timeout, "not committed yet: partition \(partition) is frozen, the entry is in the log")
+        case .closing: self.init(.timeout, "not committed yet: the node is draining")
+        case .coveredBySnapshot: self.init(.timeout, "not committed yet: a snapshot was installed over the entry")
+        }
+    }
+
+    /// A command that apply turned down.
+    init(refusal: AppendRefusal, of append: PendingAppend) {
+        switch refusal {
+        case .wrongVersion(let position, let current):
+            let subjects = AppendCommand.subjects(of: append.command)
+            let subject = subjects.indices.contains(position) ? subjects[position] : nil
+            let expected =
+                switch subject?.expectedVersion {
+                case .exactly(let version): "\(version)"
+                case .empty: "empty"
+                case .exists: "exists"
+                case .any, nil: "any"
+                }
+            let streamID = (subject?.streamID ?? []).withUnsafeBytes { shown($0) }
+            self.init(
+                .wrongVersion,
+                "current stream version is \(current.map { "\($0)" } ?? "empty") but expected \(expected) for partition "
+                    + "key \(append.key) and stream id \(streamID)")
+        case .eventIDUsed: self.init(.invalidArgument, "event id already used by another event")
+        case .foreignEventID: self.init(.invalidArgument, "the event id must embed the partition hash")
+        case .malformed: self.init(.refusedByMachine, "the command is malformed")
+        case .partitionFull:
+            self.init(.refusedByMachine, "partition \(append.partition) holds as many events as it can number")
+        }
+    }
+}

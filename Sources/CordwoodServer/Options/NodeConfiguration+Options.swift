@@ -1,0 +1,35 @@
+import CordwoodBase
+import CordwoodLog
+import CordwoodMachine
+public import CordwoodNode
+public import CordwoodOptions
+import CordwoodRaft
+
+extension NodeConfiguration {
+    /// The node that these options ask for.
+    public init(options: OptionValues) {
+        self.init(directory: options[NodeOption.dir], name: options[NodeOption.nodeName])
+        // A count that nobody stated is that of the directory, where there is one already.
+        let isCountStated = options.setting("partition.count")?.source != .defaultValue
+        partitionCount = isCountStated ? options[NodeOption.partitionCount] : nil
+        log.segmentBytes = options[NodeOption.segmentSize]
+        log.spareSegments = options[NodeOption.segmentPreallocate]
+        log.depth = options[NodeOption.commitDepth]
+        log.batchBytes = Int(options[NodeOption.commitMaxBytes])
+        partitionSyncAgeNanoseconds = options[NodeOption.partitionLogSyncAge]
+        partitionSegmentBytes = options[NodeOption.partitionLogSegmentSize]
+        cacheBytes = Int(options[NodeOption.cacheCapacity])
+        maxOpenFiles = options[NodeOption.maxOpenFiles]
+        maxPinnedBytes = options[NodeOption.floorMaxPinned]
+        queue = PartitionQueueConfiguration(
+            maxInflightEntries: options[NodeOption.admissionMaxInflight],
+            maxInflightBytes: options[NodeOption.admissionMaxBytes].map { Int($0) },
+            maxAgeNanoseconds: options[NodeOption.admissionMaxAge],
+            maxGlobalLag: options[NodeOption.admissionMaxGlobalLag].map { UInt64($0) })
+        raft.maxUncommittedBytes = options[NodeOption.commitMaxUnflushed]
+        raft.electionTicks = options[NodeOption.raftElectionTicks]
+        raft.heartbeatTicks = options[NodeOption.raftHeartbeatTicks]
+        tickMilliseconds = max(1, options[NodeOption.raftTick] / 1_000_000)
+        maxEntryBytes = Int(options[NodeOption.maxFrame])
+    }
+}

@@ -1,0 +1,47 @@
+public import CordwoodOptions
+
+extension NodeOption {
+    /// Bytes that the framing of an entry takes at most beside the request that it carries.
+    private static let framingBytes: UInt64 = 64 << 10
+
+    /// The option table of `cordwood-node`.
+    public static func table(version: String) -> OptionTable {
+        OptionTable(
+            program: "cordwood-node",
+            summary: "a node of a replicated, partitioned log that any Redis client can talk to",
+            version: version,
+            options: [
+                dir.declaration, nodeName.declaration, partitionCount.declaration, segmentSize.declaration,
+                segmentPreallocate.declaration, commitDepth.declaration, commitMaxBytes.declaration,
+                commitMaxUnflushed.declaration, partitionLogSyncAge.declaration, partitionLogSegmentSize.declaration,
+                cacheCapacity.declaration, floorMaxPinned.declaration, admissionMaxInflight.declaration,
+                admissionMaxBytes.declaration, admissionMaxAge.declaration, admissionMaxGlobalLag.declaration,
+                strictVersioning.declaration, clientAddress.declaration, defaultProtocol.declaration,
+                maxClients.declaration, maxFrame.declaration, maxEvent.declaration, maxTransactionEvents.declaration,
+                maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
+                idleTimeout.declaration, requestTimeout.declaration, raftTick.declaration,
+                raftElectionTicks.declaration, raftHeartbeatTicks.declaration, ioBackend.declaration,
+                maxOpenFiles.declaration, logLevel.declaration, logFormat.declaration,
+            ],
+            rules: [
+                .init { options in
+                    let frame = options[maxFrame]
+                    let segment = options[segmentSize]
+                    if frame + framingBytes <= segment / 2 { return nil }
+                    return "limits.max-frame = '\(Quantity.sizeText(frame))' with its framing must fit half of "
+                        + "segment.size = '\(Quantity.sizeText(segment))'"
+                },
+                .init { options in
+                    if options[raftHeartbeatTicks] < options[raftElectionTicks] { return nil }
+                    return "raft.heartbeat-ticks = '\(options[raftHeartbeatTicks])' must be below "
+                        + "raft.election-ticks = '\(options[raftElectionTicks])'"
+                },
+                .init { options in
+                    if options[maxEvent] <= options[maxFrame] { return nil }
+                    return "limits.max-event = '\(Quantity.sizeText(options[maxEvent]))' must be at most "
+                        + "limits.max-frame = '\(Quantity.sizeText(options[maxFrame]))'"
+                },
+            ],
+            environmentPrefix: "CORDWOOD_")
+    }
+}

@@ -1,0 +1,158 @@
+public import CordwoodBase
+public import CordwoodOptions
+
+/// The options of the node, one declaration each. A row is here only if the node honours it.
+public enum NodeOption {
+    private static let kibibyte: UInt64 = 1 << 10
+    private static let mebibyte: UInt64 = 1 << 20
+    private static let gibibyte: UInt64 = 1 << 30
+    private static let millisecond: UInt64 = 1_000_000
+    private static let second: UInt64 = 1_000_000_000
+
+    // MARK: The directory and what is fixed when it is made
+
+    public static let dir = Option<String>.requiredPath(
+        "dir", "The data directory, made with mode 0700 when it is not there, and locked while the node runs",
+        alias: "data")
+    public static let nodeName = Option<String>.text(
+        "node.name", default: "cordwood", "The operator's name for this node, taken when the directory is made")
+    public static let partitionCount = Option<Int>.integer(
+        "partition.count", default: 32, in: 1...65_536,
+        "Partitions, fixed when the directory is made; another count is refused afterwards")
+
+    // MARK: The log
+
+    public static let segmentSize = Option<UInt64>.size(
+        "segment.size", default: 64 * mebibyte, in: 16 * mebibyte...10 * gibibyte,
+        "Bytes of a segment of the log; may change between runs")
+    public static let segmentPreallocate = Option<Int>.integer(
+        "segment.preallocate", default: 1, in: 0...8, "Spare segments made ahead")
+    public static let commitDepth = Option<Int>.integer(
+        "commit.depth", default: 1, in: 1...4, "Batches of the log that may be in flight at a time")
+    public static let commitMaxBytes = Option<UInt64>.size(
+        "commit.max-bytes", default: 256 * kibibyte, in: 4 * kibibyte...8 * mebibyte,
+        "Bytes after which a batch closes; a larger entry is a batch of its own")
+    public static let commitMaxUnflushed = Option<UInt64>.size(
+        "commit.max-unflushed", default: 64 * mebibyte, in: mebibyte...4 * gibibyte,
+        "Bytes proposed and not yet committed above which no proposal is admitted")
+    public static let partitionLogSyncAge = Option<UInt64>.duration(
+        "partition-log.sync-age", default: 5 * second, in: 10 * millisecond...3600 * second,
+        "Age of unsynced partition data that starts a round of syncs")
+    public static let partitionLogSegmentSize = Option<UInt64>.size(
+        "partition-log.segment-size", default: 64 * mebibyte, in: mebibyte...gibibyte,
+        "Bytes of a file of a partition log")
+    public static let cacheCapacity = Option<UInt64>.size(
+        "cache.capacity", default: 64 * mebibyte, in: mebibyte...1024 * gibibyte,
+        "Memory for verified blocks of the partition logs, from which events are read")
+    public static let floorMaxPinned = Option<UInt64?>.size(
+        "floor.max-pinned-bytes", unset: "8 segments", in: mebibyte...1024 * gibibyte,
+        "Bytes of the log that one partition whose machine stands still may hold back")
+
+    // MARK: Admission
+
+    public static let admissionMaxInflight = Option<Int>.integer(
+        "admission.max-inflight", default: 8192, in: 1...1_048_576,
+        "Entries of one partition that may wait for their apply")
+    public static let admissionMaxBytes = Option<UInt64?>.size(
+        "admission.max-bytes", unset: "no limit", in: 1...1024 * gibibyte,
+        "Bytes of one partition's entries that may wait for their apply")
+    public static let admissionMaxAge = Option<UInt64?>.duration(
+        "admission.max-age", unset: "no limit", in: millisecond...86_400 * second,
+        "Age of one partition's oldest waiting entry above which it takes no more")
+    public static let admissionMaxGlobalLag = Option<Int?>.integer(
+        "admission.max-global-lag", unset: "no limit", in: 1...Int.max,
+        "Distance, in entries of the log, from a partition's oldest waiting entry to the end of the log")
+
+    // MARK: Events
+
+    public static let strictVersioning = Option<Bool>.boolean(
+        "append.strict-versioning", default: false,
+        "Refuse appends that state no exact expected version (omitted, ANY, EXISTS)")
+
+    // MARK: The client port
+
+    public static let clientAddress = Option<Endpoint>.address(
+        "network.client-address", default: Endpoint(host: "127.0.0.1", port: 7379),
+        "Where clients connect; port 0 takes a free one", alias: "listen")
+    public static let defaultProtocol = Option<Int>.integer(
+        "network.default-protocol", default: 2, in: 2...3,
+        "Protocol version of a connection that has not said HELLO")
+    public static let maxClients = Option<Int>.integer(
+        "limits.max-clients", default: 10_000, in: 1...1_000_000, "Connections at a time; further ones are turned away")
+    public static let maxFrame = Option<UInt64>.size(
+        "limits.max-frame", default: 4 * mebibyte, in: 4 * kibibyte...gibibyte,
+        "Bytes of one request; with its framing it must fit half a segment")
+    public static let maxEvent = Option<UInt64>.size(
+        "limits.max-event", default: mebibyte, in: 1...gibibyte, "Bytes of an event's payload, and of its metadata")
+    public static let maxTransactionEvents = Option<Int>.integer(
+        "limits.max-transaction-events", default: 1000, in: 1...65_535, "Events of one EMAPPEND")
+    public static let maxScan = Option<Int>.integer(
+        "limits.max-scan", default: 10_000, in: 1...1_000_000, "Events that one scan replies at most")
+    public static let maxScanBytes = Option<UInt64>.size(
+        "limits.max-scan-bytes", default: 16 * mebibyte, in: kibibyte...gibibyte, "Bytes that one scan replies at most")
+    public static let outputBudget = Option<UInt64>.size(
+        "limits.output-budget", default: 64 * mebibyte, in: mebibyte...16 * gibibyte,
+        "Unsent bytes above which a connection is closed")
+    public static let clientMemory = Option<UInt64>.size(
+        "limits.client-memory", default: gibibyte, in: 16 * mebibyte...1024 * gibibyte,
+        "Memory of all connections above which accepting pauses")
+    public static let idleTimeout = Option<UInt64>.duration(
+        "limits.idle-timeout", default: 0, in: 0...86_400 * second,
+        "Time after which a connection that asks for nothing is closed; 0 is never")
+    public static let requestTimeout = Option<UInt64>.duration(
+        "limits.request-timeout", default: 60 * second, in: second...3600 * second,
+        "Time that one request may take to arrive")
+
+    // MARK: Consensus
+
+    public static let raftTick = Option<UInt64>.duration(
+        "raft.tick", default: 100 * millisecond, in: millisecond...10 * second, "Length of a Raft tick")
+    public static let raftElectionTicks = Option<Int>.integer(
+        "raft.election-ticks", default: 10, in: 2...1000,
+        "Ticks without a leader after which a node campaigns; drawn between this and twice as many")
+    public static let raftHeartbeatTicks = Option<Int>.integer(
+        "raft.heartbeat-ticks", default: 1, in: 1...100, "Ticks between two heartbeats of a leader")
+
+    // MARK: The process
+
+    public static let ioBackend = Option<IOBackendChoice>.choice(
+        "io.backend", default: .auto, "How files and sockets are served; auto takes io_uring where it is allowed",
+        alias: "io")
+    public static let maxOpenFiles = Option<Int>.integer(
+        "io.max-open-files", default: 4096, in: 16...1_000_000, "Descriptors kept open for partition logs")
+    public static let logLevel = Option<LogLevelChoice>.choice(
+        "log.level", default: .info, "Events to log, this level and above", reloadable: true)
+    public static let logFormat = Option<LogFormat>.choice("log.format", default: .logfmt, "Form of a log line")
+}
+
+/// Backends that can be asked for.
+public enum IOBackendChoice: String, CaseIterable, Sendable {
+    case auto
+    case uring
+    case posix
+}
+
+/// Levels that can be asked for, most important first.
+public enum LogLevelChoice: String, CaseIterable, Sendable {
+    case error
+    case warn
+    case info
+    case debug
+    case trace
+
+    public var level: LogLevel {
+        switch self {
+        case .error: .error
+        case .warn: .warn
+        case .info: .info
+        case .debug: .debug
+        case .trace: .trace
+        }
+    }
+}
+
+/// Forms of a log line.
+public enum LogFormat: String, CaseIterable, Sendable {
+    case logfmt
+    case json
+}

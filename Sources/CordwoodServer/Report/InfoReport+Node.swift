@@ -1,0 +1,118 @@
+import CordwoodBase
+import CordwoodMachine
+import CordwoodNode
+import CordwoodRaft
+
+/// The sections about the log, the group and the partitions.
+extension InfoReport {
+    func writePersistence(_ info: inout InfoText) {
+        let status = server.node.status
+        info.section("Persistence")
+        info.line("loading", 0)
+        info.line("durability", "strict")
+        info.line("aof_enabled", 1)
+        info.line("rdb_bgsave_in_progress", 0)
+        info.line("aof_rewrite_in_progress", 0)
+        info.line("store_state", storeState(status))
+    }
+
+    private func storeState(_ status: NodeStatus) -> String {
+        switch status.log.health {
+        case .ok: "ok"
+        case .readOnly: "readonly"
+        case .poisoned: "poisoned"
+        case .closed: "closed"
+        }
+    }
+
+    func writeReplication(_ info: inout InfoText) {
+        let status = server.node.status
+        info.section("Replication")
+        info.line("role", status.role == .leader ? "master" : "slave")
+        info.line("connected_slaves", 0)
+        info.line("master_repl_offset", status.commit)
+    }
+
+    func writeRaft(_ info: inout InfoText) {
+        let status = server.node.status
+        info.section("Raft")
+        info.line("raft_node_id", status.node)
+        info.line("raft_replica_id", status.replica)
+        info.line("raft_state", "up")
+        info.line("raft_role", "\(status.role)")
+        info.line("raft_is_voting", status.membership.configuration.voters.contains(status.replica))
+        info.line("raft_leader_id", status.leader.map { "\($0)" } ?? "")
+        info.line("raft_current_term", status.term)
+        info.line("raft_voted_for", status.vote)
+        info.line("raft_num_nodes", status.membership.members.count)
+        info.line("raft_num_voting_nodes", status.membership.configuration.voters.count)
+        info.line("raft_config_index", status.membership.configurationIndex)
+        info.line("raft_log_entries", status.log.nextIndex - status.log.startIndex)
+        info.line("raft_current_index", status.log.nextIndex.previous)
+        info.line("raft_commit_index", status.commit)
+        info.line("raft_last_applied_index", status.dispatched)
+        info.line("raft_start_index", status.log.startIndex)
+        info.line("raft_snapshot_index", status.log.boundary.index)
+        info.line("raft_snapshot_term", status.log.boundary.term)
+    }
+
+    func writeLog(_ info: inout InfoText) {
+        let log = server.node.status.log
+        let floor = server.node.floorReport()
+        info.section("Log")
+        info.line("log_first_index", log.startIndex)
+        info.line("log_last_index", log.nextIndex.previous)
+        info.line("log_durable_index", log.durableIndex)
+        info.line("log_floor", floor.floor)
+        info.line("log_floor_held_by", floor.heldBy.map(holder).joined(separator: " "))
+        info.line("log_epoch", log.epoch)
+    }
+
+    private func holder(_ holder: FloorReport.Holder) -> String {
+        "\(holder.partition.map { "partition \($0)" } ?? "node"):\(holder.reason.rawValue):\(holder.index)"
+    }
+
+    func writePartitions(_ info: inout InfoText, limit: Int) {
+        let partitions = server.partitionStatuses
+        info.section("Partitions")
+        info.line("partitions", server.partitionCount)
+        info.line("partitions_frozen", partitions.filter { server.node.isFrozen($0.partition) }.count)
+        for status in partitions.prefix(limit) {
+            info.line(
+                "partition\(status.partition)",
+                [
+                    ("next", status.nextIndex), ("logged", status.progress.logged),
+                    ("confirmed", status.progress.confirmed), ("applied", status.progress.applied),
+                    ("persisted", status.progress.persisted), ("watermark", status.watermark),
+                    ("floor", status.oldestNeeded.map { "\($0)" } ?? ""),
+                    ("master", status.master.map { "\($0)" } ?? ""), ("inflight", status.inflightEntries),
+                    ("inflight_bytes", status.inflightBytes),
+                    ("backlog_age_ms", status.backlogAgeNanoseconds / 1_000_000),
+                    ("state", server.stateName(of: status)),
+                ])
+        }
+    }
+
+    func writeWatermark(_ info: inout InfoText) {
+        let partitions = server.partitionStatuses
+        info.section("Watermark")
+        let gaps = partitions.map {
+            $0.progress.logged.rawValue - min($0.progress.logged, $0.progress.confirmed).rawValue
+        }
+        info.line("confirmation_gap", gaps.reduce(0, +))
+        info.line(
+            "oldest_unconfirmed_age_ms", (partitions.map(\.backlogAgeNanoseconds).max() ?? 0) / 1_000_000)
+    }
+
+    func writeCluster(_ info: inout InfoText) {
+        info.section("Cluster")
+        info.line("cluster_enabled", 1)
+        info.line("cluster_state", server.node.status.leader == nil ? "fail" : "ok")
+    }
+
+    func writeKeyspace(_ info: inout InfoText) {
+        info.section("Keyspace")
+        let events = server.visibleEventCount
+        if events > 0 { info.line("db0", [("keys", events), ("expires", 0), ("avg_ttl", 0)]) }
+    }
+}

@@ -1,0 +1,45 @@
+import CordwoodBase
+import CordwoodEvents
+import CordwoodIO
+import CordwoodMachine
+import CordwoodNode
+import CordwoodOptions
+
+/// What several commands ask of the node.
+extension Server {
+    var partitionCount: Int { node.status.membership.partitionCount }
+
+    /// The events of a partition; `nil` when its machine stands still and was never opened.
+    func eventStore(of partition: PartitionID) async -> EventStore? {
+        await node.machine(of: partition) as? EventStore
+    }
+
+    /// Every partition that has been written, in order.
+    var partitionStatuses: [PartitionStatus] {
+        (0..<UInt64(partitionCount)).compactMap { node.partitionStatus(of: PartitionID($0)) }.filter {
+            $0.nextIndex > 1
+        }
+    }
+
+    /// The state of a partition, in the protocol's words.
+    func stateName(of status: PartitionStatus) -> String {
+        if node.isFrozen(status.partition) { return "frozen" }
+        return status.isPinned ? "throttled" : "ok"
+    }
+
+    /// Events that a reader can see here: the sum of W over the partitions.
+    var visibleEventCount: UInt64 {
+        (0..<UInt64(partitionCount)).reduce(0) { $0 + node.watermark(of: PartitionID($1)) }
+    }
+
+    /// The node's id for cluster clients: 40 hexadecimal digits, new with every incarnation of its disk.
+    var clusterNodeID: String {
+        let status = node.status
+        return "\(status.node)" + hexadecimal(status.replica.rawValue).suffix(8)
+    }
+
+    func setOption(_ name: String, to value: String) throws(OptionError) {
+        try options.set(name, to: value)
+        onOptionChanged?(options)
+    }
+}
