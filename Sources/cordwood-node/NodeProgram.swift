@@ -31,6 +31,12 @@ struct NodeProgram: Sendable {
         }
     }
 
+    /// The file that options were read from, empty if there is none.
+    private var configurationFile: String {
+        for setting in options.settings { if case .file(let path, _) = setting.source { return path } }
+        return ""
+    }
+
     private func serve(on seams: Seams, _ platform: Platform) async -> ExitCode {
         let log = LogWriter(
             level: options[NodeOption.logLevel].level, isJSON: options[NodeOption.logFormat] == .json,
@@ -47,9 +53,10 @@ struct NodeProgram: Sendable {
             return failure.code
         }
         let facts = ProcessFacts.current(
-            version: version, configurationFile: environment["CORDWOOD_CONFIG"] ?? "",
+            version: version, configurationFile: configurationFile,
             ioBackend: platform.backend.rawValue)
         let server = Server(node: node, seams: seams, options: options, process: facts, log: log)
+        server.onOptionChanged = { log.level = $0[NodeOption.logLevel].level }
         do throws(IOError) {
             try await server.open()
         } catch {

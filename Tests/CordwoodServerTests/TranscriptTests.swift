@@ -24,18 +24,7 @@ struct Transcript {
             ("PING\r\n", "+PONG\r\n"),
             ("*2\r\n$4\r\nPING\r\n$2\r\nhi\r\n", "$2\r\nhi\r\n"),
             ("*2\r\n$4\r\necho\r\n$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n"),
-            (
-                "HELLO\r\n",
-                "*18\r\n$6\r\nserver\r\n$8\r\ncordwood\r\n$7\r\nversion\r\n$5\r\n1.2.3\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:1\r\n"
-                    + "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
-                    + "$7\r\npeer_id\r\n$8\r\ncordwood\r\n$14\r\nnum_partitions\r\n:32\r\n"
-            ),
-            (
-                "HELLO 3 SETNAME me\r\n",
-                "%9\r\n$6\r\nserver\r\n$8\r\ncordwood\r\n$7\r\nversion\r\n$5\r\n1.2.3\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n"
-                    + "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
-                    + "$7\r\npeer_id\r\n$8\r\ncordwood\r\n$14\r\nnum_partitions\r\n:32\r\n"
-            ),
+            ("HELLO\r\n", hello("*18", 2)), ("HELLO 3 SETNAME me\r\n", hello("%9", 3)),
             ("CLIENT GETNAME\r\n", "$2\r\nme\r\n"),
             ("HELLO 4\r\n", "-NOPROTO unsupported protocol version\r\n"),
             ("RESET\r\n", "+RESET\r\n"),
@@ -95,13 +84,14 @@ struct Transcript {
 
     @Test func eventsAreAppendedTogetherInRESP3() throws {
         try Transcript(lines: [
-            ("HELLO 3\r\n", try hello(3)),
+            ("HELLO 3\r\n", hello("%9", 3)),
             (
                 "EMAPPEND \(keyOfS1) s1 a EVENT_ID \(eventID(1)) TIMESTAMP 5 STREAM payload b EVENT_ID \(eventID(2)) "
                     + "TIMESTAMP 6 METADATA m\r\n",
                 "%5\r\n+partition_key\r\n+\(keyOfS1)\r\n+partition_id\r\n:12\r\n+first_partition_sequence\r\n:0\r\n"
                     + "+last_partition_sequence\r\n:1\r\n+events\r\n*2\r\n"
-                    + "%4\r\n+event_id\r\n+\(eventID(1))\r\n+stream_id\r\n$2\r\ns1\r\n+stream_version\r\n:0\r\n+timestamp\r\n:5\r\n"
+                    + "%4\r\n+event_id\r\n+\(eventID(1))\r\n+stream_id\r\n$2\r\ns1\r\n+stream_version\r\n:0\r\n"
+                    + "+timestamp\r\n:5\r\n"
                     + "%4\r\n+event_id\r\n+\(eventID(2))\r\n+stream_id\r\n$7\r\npayload\r\n+stream_version\r\n:0\r\n"
                     + "+timestamp\r\n:6\r\n"
             ),
@@ -114,17 +104,20 @@ struct Transcript {
             ),
             (
                 "EPSCAN 12 - + COUNT 1\r\n",
-                "%2\r\n+has_more\r\n#t\r\n+events\r\n*1\r\n%11\r\n+event_id\r\n+\(eventID(1))\r\n+partition_key\r\n+\(keyOfS1)\r\n"
-                    + "+partition_id\r\n:12\r\n+transaction_id\r\n+00000000-0000-0007-36eb-000000000001\r\n"
-                    + "+partition_sequence\r\n:0\r\n+stream_version\r\n:0\r\n+timestamp\r\n:5\r\n+stream_id\r\n$2\r\ns1\r\n"
+                "%2\r\n+has_more\r\n#t\r\n+events\r\n*1\r\n%11\r\n+event_id\r\n+\(eventID(1))\r\n"
+                    + "+partition_key\r\n+\(keyOfS1)\r\n+partition_id\r\n:12\r\n"
+                    + "+transaction_id\r\n+00000000-0000-0007-36eb-000000000001\r\n"
+                    + "+partition_sequence\r\n:0\r\n+stream_version\r\n:0\r\n+timestamp\r\n:5\r\n"
+                    + "+stream_id\r\n$2\r\ns1\r\n"
                     + "+event_name\r\n$1\r\na\r\n+metadata\r\n$0\r\n\r\n+payload\r\n$0\r\n\r\n"
             ),
         ]).play()
     }
 
-    private func hello(_ version: Int) throws -> String {
-        "%9\r\n$6\r\nserver\r\n$8\r\ncordwood\r\n$7\r\nversion\r\n$5\r\n1.2.3\r\n$5\r\nproto\r\n:\(version)\r\n$2\r\nid\r\n:1\r\n"
-            + "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
+    private func hello(_ header: String, _ version: Int) -> String {
+        "\(header)\r\n$6\r\nserver\r\n$8\r\ncordwood\r\n$7\r\nversion\r\n$5\r\n1.2.3\r\n$5\r\nproto\r\n:\(version)\r\n"
+            + "$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n"
+            + "$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
             + "$7\r\npeer_id\r\n$8\r\ncordwood\r\n$14\r\nnum_partitions\r\n:32\r\n"
     }
 
@@ -139,7 +132,8 @@ struct Transcript {
             ),
             (
                 "EAPPEND s1 a EXPECTED_VERSION EMPTY\r\n",
-                "-WRONGVER current stream version is 0 but expected empty for partition key \(keyOfS1) and stream id s1\r\n"
+                "-WRONGVER current stream version is 0 but expected empty for partition key \(keyOfS1) "
+                    + "and stream id s1\r\n"
             ),
             (
                 "EAPPEND s1 a EXPECTED_VERSION 7\r\n",

@@ -60,7 +60,8 @@ struct CommandTable {
         .init(.eget, "EGET", arity: 2, [.readonly, .fast], .events, syntax: "event_id", "Finds an event by its id"),
         .init(
             .escan, "ESCAN", arity: -4, [.readonly], .events, key: 1,
-            syntax: "stream_id start|- end|+ [PARTITION_KEY uuid] [COUNT number]", "Reads a stream's events by version"),
+            syntax: "stream_id start|- end|+ [PARTITION_KEY uuid] [COUNT number]",
+            "Reads a stream's events by version"),
         .init(
             .epscan, "EPSCAN", arity: -4, [.readonly], .events, syntax: "partition start|- end|+ [COUNT number]",
             "Reads a partition's events by sequence"),

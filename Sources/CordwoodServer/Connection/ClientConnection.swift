@@ -43,7 +43,7 @@ final class ClientConnection {
 
     /// A command that may wait is under way.
     private var isExecuting = false
-    /// The node has had its time to make room: what it has none for now is refused.
+    /// The node has had its time to make room: what it still has none for is refused.
     var wasRelieved = false
     /// The append that was dispatched has to wait until those before it have been applied.
     var mustRetry = false

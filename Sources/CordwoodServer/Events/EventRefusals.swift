@@ -1,0 +1,61 @@
+import CordwoodBase
+import CordwoodEvents
+import CordwoodNode
+
+/// Why an append did not take effect, in the codes and texts of the protocol.
+extension CommandError {
+    /// A proposal that never reached the log.
+    init(rejection: ProposalRejection) {
+        switch rejection {
+        case .notLeader: self.init(.clusterDown, "No raft leader")
+        case .admission(.noSpace(let partition, let needed, _)):
+            self.init(.noSpace, "partition \(partition): no room on disk for \(needed) bytes")
+        case .admission(let error): self.init(.tryAgain, "\(error)")
+        case .busy(let reason): self.init(.tryAgain, reason)
+        case .tooLarge(let bytes, let limit):
+            self.init(.invalidArgument, "an entry of \(bytes) bytes: at most \(limit)")
+        case .unknownPartition(let partition): self.init(.notFound, "partition \(partition) not found")
+        case .frozen(let partition): self.init(.frozen, "partition \(partition) is frozen")
+        case .poisoned(let reason): self.init(.poisoned, reason)
+        case .readOnly(let reason): self.init(.readOnly, "this node accepts no writes: \(reason)")
+        case .closing: self.init(.shutdown, "the node is draining")
+        }
+    }
+
+    /// A proposal whose outcome stays open.
+    init(unknown reason: UnknownReason) {
+        switch reason {
+        case .storeFailed(let reason): self.init(.writeError, reason)
+        case .frozen(let partition):
+            self.init(.timeout, "not committed yet: partition \(partition) is frozen, the entry is in the log")
+        case .closing: self.init(.timeout, "not committed yet: the node is draining")
+        case .coveredBySnapshot: self.init(.timeout, "not committed yet: a snapshot was installed over the entry")
+        }
+    }
+
+    /// A command that apply turned down.
+    init(refusal: AppendRefusal, of append: PendingAppend) {
+        switch refusal {
+        case .wrongVersion(let position, let current):
+            let subjects = AppendCommand.subjects(of: append.command)
+            let subject = subjects.indices.contains(position) ? subjects[position] : nil
+            let expected =
+                switch subject?.expectedVersion {
+                case .exactly(let version): "\(version)"
+                case .empty: "empty"
+                case .exists: "exists"
+                case .any, nil: "any"
+                }
+            let streamID = (subject?.streamID ?? []).withUnsafeBytes { shown($0) }
+            self.init(
+                .wrongVersion,
+                "current stream version is \(current.map { "\($0)" } ?? "empty") but expected \(expected) "
+                    + "for partition key \(append.key) and stream id \(streamID)")
+        case .eventIDUsed: self.init(.invalidArgument, "event id already used by another event")
+        case .foreignEventID: self.init(.invalidArgument, "the event id must embed the partition hash")
+        case .malformed: self.init(.refusedByMachine, "the command is malformed")
+        case .partitionFull:
+            self.init(.refusedByMachine, "partition \(append.partition) holds as many events as it can number")
+        }
+    }
+}
