@@ -99,6 +99,8 @@ let package = Package(
                 "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood", "CordwoodBase", "CordwoodIO",
                 "CordwoodOptions",
             ]),
+        // The sample of the library in use; on its own it is a package that depends on this one.
+        program("cordwood-example", ["Cordwood"], path: "docs/examples/counter/Sources/Counter"),
 
         // Tests: one folder a target, plus process tests and the tidy walk.
         tests("CordwoodBaseTests", ["CordwoodBase"]),

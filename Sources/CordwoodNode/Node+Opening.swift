@@ -8,7 +8,7 @@ import CordwoodRaft
 /// core, which commits the rest by the group's rules.
 extension Node {
     /// Opens the node of a data directory, making the directory when it is missing. On return everything acknowledged
-    /// before is there; a group of one has begun to lead.
+    /// before is there; a group of one leads, and has applied all of it.
     ///
     /// - Parameter factory: makes a partition's machine when it is first needed.
     public static func open(
@@ -110,6 +110,7 @@ extension Node {
                 recovery: store.recovery, dispatcher: dispatcher, machines: machines, partitionLogs: partitionLogs,
                 core: core, membership: membership, lastTimestampMicroseconds: history.lastTimestampMicroseconds))
         node.resume(history.uncommitted)
+        if node.membership.configuration.voters == [replica] { await node.takeLead(history.uncommitted) }
         return node
     }
 
@@ -202,8 +203,22 @@ extension Node {
         if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }
         partitionLogs.start()
         startTicking()
-        if membership.configuration.voters == [replica] { step(.campaign) }
         store.endBatch()
+    }
+
+    /// A group of one is led by its own vote, one durable write. It leads, and has applied what was not known to be
+    /// committed, before anyone may ask it: what was visible once is visible at once. Partitions that stand still are
+    /// not waited for; a store that cannot be written serves what is known to be committed.
+    private func takeLead(_ uncommitted: [Entry]) async {
+        step(.campaign)
+        do throws(LogError) { try await store.flush() } catch { return }
+        guard let index = try? await readIndex() else { return }
+        let concerned = Set(uncommitted.flatMap { $0.slices.map(\.partition) }).sorted()
+        let patienceNanoseconds: UInt64 = 100_000_000
+        while case .timedOut(let lags) = await barrier(
+            through: index, partitions: concerned, timeoutNanoseconds: patienceNanoseconds),
+            !lags.allSatisfy({ isFrozen($0.partition) })
+        {}
     }
 
     /// The parts of a data directory.
