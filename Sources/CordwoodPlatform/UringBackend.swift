@@ -95,6 +95,8 @@ final class UringBackend: IOBackend {
         takeCompletions(&completions)
     }
 
+    /// The read that waits for a wake-up is still with the kernel. It ends with the loop's thread, and whoever gives
+    /// back this backend's memory has joined that thread.
     func close() { curing_destroy(ring) }
 
     private func prepareCancellations() {
