@@ -4,9 +4,9 @@ internal import CordwoodBase
 ///
 /// It knows only 32 bits of each hash, the fingerprint: whoever looks something up compares what the candidates stand
 /// for. The top bits of a fingerprint choose a segment through a directory, the bits behind them a place in the
-/// segment; probing is linear. A full segment grows by a quarter until it holds `maxSegmentEntries`, then it splits in
-/// two by the next bit. So one insertion moves at most that many slots, wherever the table stands, and between 64 and
-/// 80 % of the slots are in use.
+/// segment; probing is linear. A full segment grows by a sixth until it holds `maxSegmentEntries`, then it splits in
+/// two by the next bit. So one insertion moves at most that many slots, wherever the table stands, and between 73 and
+/// 86 % of the slots are in use.
 struct FingerprintTable: ~Copyable {
     /// Number that no entry has: it marks an empty slot.
     static let noNumber = UInt32.max
@@ -22,7 +22,7 @@ struct FingerprintTable: ~Copyable {
         /// Top bits of the fingerprint that all entries of the segment share.
         var depth: Int
         /// Entries at which the segment grows or splits.
-        var limit: Int { capacity - capacity / 5 }
+        var limit: Int { capacity - capacity / 7 }
     }
 
     private var segments: [Segment]
@@ -124,7 +124,7 @@ struct FingerprintTable: ~Copyable {
         // is a sign of many such, and the segment grows instead.
         let isDegenerate = full.depth == depth && directory.count >= 8 * segments.count
         if full.entries < Self.maxSegmentEntries || isDegenerate {
-            let capacity = full.capacity + max(4, full.capacity / 4)
+            let capacity = full.capacity + max(4, full.capacity / 6)
             let grown = Segment(
                 slots: Self.emptySlots(capacity), capacity: capacity, entries: full.entries, depth: full.depth)
             for position in 0..<full.capacity where full.slots[position] != Self.empty {
@@ -163,7 +163,7 @@ struct FingerprintTable: ~Copyable {
     }
 
     private static func half(entries: Int, depth: Int) -> Segment {
-        let capacity = max(smallestCapacity, entries + entries / 2)
+        let capacity = max(smallestCapacity, entries + entries / 3)
         return Segment(slots: emptySlots(capacity), capacity: capacity, entries: entries, depth: depth)
     }
 
