@@ -6,6 +6,8 @@ struct QuorumClass {
     /// An entry that has left the ring, being applied and persisted, before the rule was satisfied.
     struct Unconfirmed {
         var raftIndex: UInt64
+        /// `nil` for what was there when the tracker was restored.
+        var term: UInt64?
         var partition: UInt16
         var index: UInt64
         var reported: Bool

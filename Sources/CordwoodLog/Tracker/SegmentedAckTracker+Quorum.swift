@@ -134,19 +134,19 @@ extension SegmentedAckTracker {
         walk(new)
     }
 
-    /// True the first time that an entry is reported as satisfied.
-    func markReported(_ partition: UInt16, _ raft: UInt64, _ number: Int) -> Bool {
-        if let slice = ring.slice(of: partition, at: raft) {
-            if slice.flags.contains(.reported) { return false }
-            ring.markReported(partition, at: raft)
-            return true
-        }
-        guard
-            let at = classes[number].unconfirmed.firstIndex(where: {
-                $0.partition == partition && $0.raftIndex == raft
-            }), !classes[number].unconfirmed[at].reported
-        else { return false }
-        classes[number].unconfirmed[at].reported = true
-        return true
+    /// Whether an outcome has shown a tracked entry satisfied.
+    func isReported(_ partition: UInt16, _ raft: UInt64, _ number: Int) -> Bool {
+        if let slice = ring.slice(of: partition, at: raft) { return slice.flags.contains(.reported) }
+        return place(of: partition, raft, in: number).map { classes[number].unconfirmed[$0].reported } ?? false
+    }
+
+    /// Remembers that an outcome has, unless the acknowledgement has just made the entry leave the tracker.
+    func markReported(_ partition: UInt16, _ raft: UInt64, _ number: Int) {
+        ring.markReported(partition, at: raft)
+        if let at = place(of: partition, raft, in: number) { classes[number].unconfirmed[at].reported = true }
+    }
+
+    private func place(of partition: UInt16, _ raft: UInt64, in number: Int) -> Int? {
+        classes[number].unconfirmed.firstIndex { $0.partition == partition && $0.raftIndex == raft }
     }
 }

@@ -152,7 +152,7 @@ public final class SegmentedAckTracker {
         } else if progress.confirmed < progress.logged {
             classes[number].hold(
                 .init(
-                    raftIndex: lastRaftIndex.rawValue, partition: UInt16(at), index: progress.logged.rawValue,
+                    raftIndex: lastRaftIndex.rawValue, term: nil, partition: UInt16(at), index: progress.logged.rawValue,
                     reported: false))
         }
     }
@@ -237,17 +237,17 @@ public final class SegmentedAckTracker {
         guard index.rawValue > min(state.applied, state.confirmed),
             let known = raftIndex(of: id, index.rawValue)
         else { throw .entryMissing(partition, index) }
-        if known == raft.rawValue, self.term(at: known) == term.rawValue || known < ring.first {
+        let wasReported = isReported(id, known, Int(state.quorumClass))
+        if known == raft.rawValue, self.term(of: id, at: known).map({ $0 == term.rawValue }) ?? true {
             moveCursor(of: replica, to: known)
         }
         let quorumClass = classes[Int(state.quorumClass)]
         let satisfied = isSatisfied(quorumClass, known)
-        var newly = false
-        if satisfied { newly = markReported(id, known, Int(state.quorumClass)) }
+        if satisfied, !wasReported { markReported(id, known, Int(state.quorumClass)) }
         return AckOutcome(
             partition: partition, partitionIndex: index, raftIndex: RaftIndex(known),
             acknowledgementCount: (acknowledgerBits(of: known) & quorumClass.memberBits).nonzeroBitCount,
-            quorumSatisfied: satisfied, newlySatisfied: newly)
+            quorumSatisfied: satisfied, newlySatisfied: satisfied && !wasReported)
     }
 
     /// A replica holds everything up to a Raft index durably. Ignored when the entry there has another term.
@@ -423,7 +423,7 @@ public final class SegmentedAckTracker {
         let quorumClass = classes[Int(state.quorumClass)]
         return PartitionAckStatus(
             key: PartitionAckKey(partition: partition, partitionIndex: index), raftIndex: RaftIndex(raft),
-            term: Term(term(at: raft) ?? 0),
+            term: Term(term(of: UInt16(partition.rawValue), at: raft) ?? 0),
             acknowledgers: quorumClass.rule.members.filter { member in
                 cursors.contains { $0.replica == member && $0.raftIndex >= raft }
             },
@@ -485,7 +485,7 @@ public final class SegmentedAckTracker {
         guard index > state.confirmed else { return }
         classes[Int(state.quorumClass)].hold(
             .init(
-                raftIndex: raft, partition: slice.partition, index: index,
+                raftIndex: raft, term: term(at: raft), partition: slice.partition, index: index,
                 reported: slice.flags.contains(.reported)))
     }
 
@@ -499,6 +499,13 @@ public final class SegmentedAckTracker {
     func term(at raft: UInt64) -> UInt64? {
         guard raft >= ring.first else { return nil }
         return termRuns.last { $0.first <= raft }?.term
+    }
+
+    /// Term of a partition's tracked entry, which may have left the ring unconfirmed; `nil` when it is not known.
+    private func term(of partition: UInt16, at raft: UInt64) -> UInt64? {
+        if raft >= ring.first { return term(at: raft) }
+        return classes[Int(partitions[Int(partition)].quorumClass)].unconfirmed
+            .first { $0.partition == partition && $0.raftIndex == raft }?.term
     }
 
     /// Raft index of a tracked entry, found backward along the partition's chain.
