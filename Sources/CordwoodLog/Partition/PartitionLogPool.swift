@@ -151,9 +151,15 @@ public final class PartitionLogPool {
     /// Makes everything durable that a partition has taken.
     public func persist(_ partition: PartitionID) async throws(LogError) {
         guard let store = stores[Int(partition.rawValue)] else { return }
-        try await open(store)
-        try await store.writeOut()
-        try await store.sync()
+        do throws(LogError) {
+            try await open(store)
+            if let failure = store.openState.failure { throw failure }
+            try await store.writeOut()
+            try await store.sync()
+        } catch {
+            fail(store, error)
+            throw error
+        }
     }
 
     /// Makes everything durable that was taken, a few partitions at a time.
@@ -329,9 +335,19 @@ public final class PartitionLogPool {
         stores[Int(store.partition.rawValue)] = nil
     }
 
+    /// A log that cannot be opened or written. A full disk is no such thing: the records stay and wait for their next
+    /// round.
     func fail(_ store: PartitionLogStore, _ error: LogError) {
-        if case .failed = store.openState { return }
-        store.openState = .failed(error)
+        if store.openState.failure != nil { return }
+        if case .noSpace = error, store.openState == .open {
+            settled(store)
+            log.write(
+                LogEvent(
+                    .warn, "log", "no space for a partition log",
+                    fields: [.init("partition", "\(store.partition)"), .init("reason", "\(error)")]))
+            return
+        }
+        store.openState = store.openState == .open ? .readOnly(error) : .failed(error)
         store.isQueued = false
         statisticsNow.bufferedBytes -= store.buffer.byteCount
         store.buffer = RecordQueue()

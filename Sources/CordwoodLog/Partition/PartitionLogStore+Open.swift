@@ -63,10 +63,9 @@ extension PartitionLogStore {
             return try await reconcile()
         }
         segments = found.map(\.segment)
-        try checkContiguous(first: newest.carry.firstSegment)
         tail.logID = newest.header.identity.log
         let scan = try await scanTail(newest.carry)
-        if scan.release > newest.carry.firstSegment { try checkContiguous(first: scan.release) }
+        try checkContiguous(first: max(scan.release, newest.carry.firstSegment))
         startIndex = PartitionLogIndex(segments[0].firstIndex)
         try await judge(scan)
         try await reconcile()

@@ -226,7 +226,7 @@ extension PartitionLogStore {
                 try await file.write(builder.buffer, 0..<length, at: start, durable: false)
                 if id > 1 { try await file.sync() }
             }
-        } catch { throw .poisoned("\(error)") }
+        } catch { throw pool.writeFailure(error) }
         if shard.segments[partition]?.last != id { shard.segments[partition, default: []].append(id) }
         shard.generation += 1
         segments.append(
@@ -238,12 +238,11 @@ extension PartitionLogStore {
         if id > 1 { try await pool.syncDirectory(of: partition) } else { tail.needsDirectorySync = true }
     }
 
-    /// Any failure of a write or a sync ends the log's writing until it is opened anew.
     func withFile<Value>(
         _ path: String, _ body: (any File) async throws(IOError) -> Value
     ) async throws(LogError) -> Value {
         do { return try await pool.descriptors.with(path, FileMode(.mustExist, writable: true), body) } catch {
-            throw .poisoned("\(error)")
+            throw pool.writeFailure(error)
         }
     }
 }

@@ -25,8 +25,19 @@ public final class PartitionLogStore {
         case unopened
         case opening
         case open
-        /// The files cannot be trusted or written: what they held is left, others go on.
+        /// A write or a sync failed: what is in the files can be read, nothing more is taken until they are opened
+        /// anew.
+        case readOnly(LogError)
+        /// The files cannot be trusted: what they hold is left, others go on.
         case failed(LogError)
+
+        /// Why nothing more is taken.
+        public var failure: LogError? {
+            switch self {
+            case .readOnly(let error), .failed(let error): error
+            case .unopened, .opening, .open: nil
+            }
+        }
     }
 
     /// Lowest index that can be read.
@@ -82,7 +93,7 @@ public final class PartitionLogStore {
     /// Takes the next committed record. It can be read when the call returns. One that the files hold already is
     /// compared with what they hold.
     public func append(_ record: PartitionLogRecord) {
-        if case .failed = openState { return }
+        if openState.failure != nil { return }
         let index = record.partitionIndex.rawValue
         if buffer.isEmpty {
             if openState == .open, index <= writtenIndex.rawValue {

@@ -34,9 +34,10 @@ extension PartitionLogPool {
         if let shard = shards[number] { return shard }
         let path = "\(configuration.directory)/\(PartitionShard.name(of: number))"
         do {
-            try await seams.files.makeDirectory(configuration.directory)
-            try await seams.files.makeDirectory(path)
-            try await seams.files.syncDirectory(configuration.directory)
+            if shards.allSatisfy({ $0 == nil }) {
+                try await seams.files.makeDurableDirectory(configuration.directory)
+            }
+            try await seams.files.makeDurableDirectory(path)
             var segments: [PartitionID: [SegmentID]] = [:]
             for entry in try await seams.files.list(path) {
                 if !entry.isDirectory, let file = PartitionFileName(entry.name) {
@@ -60,16 +61,21 @@ extension PartitionLogPool {
         let shard = try await shard(of: partition)
         guard shard.durableGeneration < shard.generation else { return }
         let covered = shard.generation
-        do { try await seams.files.syncDirectory(shard.path) } catch { throw .poisoned("\(error)") }
+        do { try await seams.files.syncDirectory(shard.path) } catch { throw writeFailure(error) }
         statisticsNow.directorySyncs += 1
         shard.durableGeneration = max(shard.durableGeneration, covered)
+    }
+
+    /// A full disk is waited for; any other failure of a write or a sync ends the log's writing.
+    func writeFailure(_ error: IOError) -> LogError {
+        error.reason == .noSpace ? .noSpace("\(error)") : .poisoned("\(error)")
     }
 
     /// Opens a partition's files, once. Records that were taken before are compared with what the files hold.
     func open(_ store: PartitionLogStore) async throws(LogError) {
         while true {
             switch store.openState {
-            case .open: return
+            case .open, .readOnly: return
             case .failed(let error): throw error
             case .opening:
                 await withUnsafeContinuation { store.openers.append($0) }

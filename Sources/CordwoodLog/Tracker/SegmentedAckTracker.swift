@@ -152,7 +152,8 @@ public final class SegmentedAckTracker {
         } else if progress.confirmed < progress.logged {
             classes[number].hold(
                 .init(
-                    raftIndex: lastRaftIndex.rawValue, term: nil, partition: UInt16(at), index: progress.logged.rawValue,
+                    raftIndex: lastRaftIndex.rawValue, term: nil, partition: UInt16(at),
+                    index: progress.logged.rawValue,
                     reported: false))
         }
     }

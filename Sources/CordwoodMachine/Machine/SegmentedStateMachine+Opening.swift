@@ -149,7 +149,7 @@ extension SegmentedStateMachine {
         guard partition.rawValue < UInt64(lanes.count), let lane = lanes[Int(partition.rawValue)],
             case .frozen = lane.state
         else { return false }
-        if case .failed = lane.log.openState { return false }
+        if lane.log.openState.failure != nil { return false }
         report(lane, .info, "partition unfrozen")
         if lane.machine == nil { beginOpening(lane) } else { beginDraining(lane) }
         return true

@@ -62,9 +62,8 @@ public final class SnapshotStore {
         let digits = String(partition.rawValue & 255, radix: 16)
         let path = "\(directory)/\(digits.utf8.count < 2 ? "0" + digits : digits)"
         if !madeDirectories.contains(path) {
-            try await seams.files.makeDirectory(directory)
-            try await seams.files.makeDirectory(path)
-            try await seams.files.syncDirectory(directory)
+            if madeDirectories.isEmpty { try await seams.files.makeDurableDirectory(directory) }
+            try await seams.files.makeDurableDirectory(path)
             madeDirectories.insert(path)
         }
         return path
