@@ -107,6 +107,7 @@ final class GroupCommit {
             if open.epoch == epoch, open.builder.hasRoom(forFramed: bytes),
                 Int(open.builder.recordCount) < limits.batchRecords
             {
+                open.isPromise = false
                 return open
             }
             close()
@@ -305,7 +306,10 @@ final class GroupCommit {
     private func drain() async {
         while !isIdle, stream.failure == nil, !isStalled {
             submit()
-            await withUnsafeContinuation { drainWaiters.append($0) }
+            // Other work may run before the continuation exists: look again when it does.
+            await withUnsafeContinuation {
+                if isIdle || stream.failure != nil || isStalled { $0.resume() } else { drainWaiters.append($0) }
+            }
         }
     }
 

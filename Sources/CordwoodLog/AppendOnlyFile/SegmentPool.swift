@@ -124,7 +124,8 @@ final class SegmentPool {
 
     private func waitUntilIdle() async {
         guard isFilling else { return }
-        await withUnsafeContinuation { idleWaiters.append($0) }
+        // Other work may run before the continuation exists: look again when it does.
+        await withUnsafeContinuation { if isFilling { idleWaiters.append($0) } else { $0.resume() } }
     }
 
     private func newPath(_ suffix: String) -> String { directory + "/" + hexadecimal(seams.random.next()) + suffix }
@@ -144,7 +145,7 @@ final class SegmentPool {
         let temporary = newPath(".tmp")
         let file = try await seams.files.open(
             temporary, FileMode(.createIfMissing, writable: true, direct: true))
-        do {
+        do throws(IOError) {
             try await file.resize(segmentBytes)
             let zeros = IOBuffer(count: min(Self.fillBytes, Int(segmentBytes)))
             zeros.bytes.initializeMemory(as: UInt8.self, repeating: 0)
@@ -154,6 +155,7 @@ final class SegmentPool {
                 try await file.write(zeros, 0..<count, at: offset, durable: false)
                 offset += UInt64(count)
             }
+            guard !isClosed else { throw IOError(.closed, operation: "fill", subject: temporary) }
             try await file.sync()
         } catch {
             await file.close()

@@ -76,7 +76,8 @@ final class SegmentReaders {
         if reader.users == 0 {
             await reader.file.close()
         } else {
-            await withUnsafeContinuation { reader.waiter = $0 }
+            // Other work may run before the continuation exists: look again when it does.
+            await withUnsafeContinuation { if reader.users == 0 { $0.resume() } else { reader.waiter = $0 } }
         }
     }
 

@@ -92,6 +92,11 @@ extension SegmentedLogStore {
             if let failure { throw failure }
             if health == .closed, lock == nil { throw .closed }
             await withUnsafeContinuation { continuation in
+                // Other work may have run before the continuation existed: look again.
+                if ticket.sequence <= settledSequence || failure != nil || health == .closed && lock == nil {
+                    continuation.resume()
+                    return
+                }
                 let position = waiters.lastIndex { $0.sequence <= ticket.sequence }.map { $0 + 1 } ?? 0
                 waiters.insert((ticket.sequence, continuation), at: position)
             }
