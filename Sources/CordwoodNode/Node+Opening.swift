@@ -39,9 +39,10 @@ extension Node {
         _ configuration: NodeConfiguration, _ log: any LogSink, _ seams: Seams
     ) async throws(NodeError) -> SegmentedLogStore {
         do throws(IOError) {
-            try await seams.files.makeDirectory(configuration.directory)
-            for part in Directory.all { try await seams.files.makeDirectory(configuration.directory + "/" + part) }
-            try await seams.files.syncDirectory(configuration.directory)
+            try await seams.files.makeDurableDirectory(configuration.directory)
+            for part in Directory.all {
+                try await seams.files.makeDurableDirectory(configuration.directory + "/" + part)
+            }
         } catch { throw .log(.unavailable("\(error)")) }
         var options = configuration.log
         options.maximumEntryBytes = configuration.maxEntryBytes

@@ -116,7 +116,8 @@ extension Node {
 extension Node {
     /// Proposes a command and returns how it ended. Waits while the log prepares room for it; refuses when the disk has
     /// none.
-    public func propose(_ payload: [UInt8], to partition: PartitionID) async throws(ProposalRejection) -> ProposalOutcome
+    public func propose(_ payload: [UInt8], to partition: PartitionID) async throws(ProposalRejection)
+        -> ProposalOutcome
     {
         while isCongested(for: payload.count), !store.isSpaceShort, storeFailure == nil, !isClosing {
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in

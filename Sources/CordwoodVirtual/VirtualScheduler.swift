@@ -7,7 +7,11 @@ import Glibc
 /// It is the executor of every task in the world, so a suspended task comes back as a job in this queue and nowhere
 /// else. Workers are the same queue: what is offloaded runs between other jobs, never beside them. A job that arrives
 /// from another thread has left the world and would make runs differ, so it stops the process.
-public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @unchecked Sendable {
+///
+/// Like the loop of the platform it has two faces, a task executor and a serial one for actors at the edge, and runs a
+/// job as what it was enqueued for. Run as an actor's, a task's job would go through the queue once more at every
+/// `await`, also where nothing is waited for: what a task checks before it waits would not hold any more when it does.
+public final class VirtualScheduler: Scheduler, TaskExecutor, @unchecked Sendable {
     /// A task that has not ended, for the report of a world that cannot go on.
     struct LiveTask {
         let number: UInt64
@@ -16,6 +20,7 @@ public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @u
 
     private enum Work {
         case job(UnownedJob)
+        case actorJob(UnownedJob)
         case call(() -> Void)
     }
 
@@ -26,8 +31,12 @@ public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @u
     private var taskNames: [UInt64: String] = [:]
     private var nextTask: UInt64 = 1
     private var owner: pthread_t?
+    private var actorFace: ActorFace?
 
-    init(trace: Trace) { self.trace = trace }
+    init(trace: Trace) {
+        self.trace = trace
+        actorFace = ActorFace(self)
+    }
 
     // MARK: Scheduler
 
@@ -60,7 +69,12 @@ public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @u
         return try result.get()
     }
 
-    public var unownedLoop: UnownedSerialExecutor { asUnownedSerialExecutor() }
+    public var unownedLoop: UnownedSerialExecutor { actors.asUnownedSerialExecutor() }
+
+    private var actors: ActorFace {
+        guard let actorFace else { brokenInvariant("a virtual loop without its face for actors") }
+        return actorFace
+    }
 
     /// Lets everything that is ready now go first.
     public func yield() async {
@@ -76,13 +90,23 @@ public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @u
         ready.append(.job(UnownedJob(job)))
     }
 
-    public func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
-
     public func asUnownedTaskExecutor() -> UnownedTaskExecutor { UnownedTaskExecutor(ordinary: self) }
 
-    public func checkIsolated() { invariant(isCurrent, "called outside the loop of the virtual world") }
+    /// The loop as the executor of actors at its edge.
+    private final class ActorFace: SerialExecutor {
+        private unowned let scheduler: VirtualScheduler
 
-    public func isIsolatingCurrentContext() -> Bool? { isCurrent }
+        init(_ scheduler: VirtualScheduler) { self.scheduler = scheduler }
+
+        func enqueue(_ job: consuming ExecutorJob) {
+            scheduler.checkThread()
+            scheduler.ready.append(.actorJob(UnownedJob(job)))
+        }
+
+        func checkIsolated() { invariant(scheduler.isCurrent, "called outside the loop of the virtual world") }
+
+        func isIsolatingCurrentContext() -> Bool? { scheduler.isCurrent }
+    }
 
     // MARK: Driving
 
@@ -105,9 +129,10 @@ public final class VirtualScheduler: Scheduler, SerialExecutor, TaskExecutor, @u
             }
             trace.record("work")
             switch work {
-            case .job(let job):
+            case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+            case .actorJob(let job):
                 job.runSynchronously(
-                    isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+                    isolatedTo: actors.asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
             case .call(let body): body()
             }
             return true

@@ -248,12 +248,12 @@ public final class SegmentedStateMachine {
 
     // MARK: Asking
 
-    /// The machine of a partition if it is open, for reads that do not wait.
+    /// The machine of a partition if it is open and has nothing to catch up with, for reads that do not wait.
     public func openMachine(of partition: PartitionID) -> AnyPartitionStateMachine? {
         guard partition.rawValue < UInt64(lanes.count), let lane = lanes[Int(partition.rawValue)] else { return nil }
         switch lane.state {
-        case .closed, .opening: return nil
-        default: return lane.machine
+        case .closed, .opening, .draining: return nil
+        case .idle, .meeting, .frozen: return lane.machine
         }
     }
 
