@@ -19,44 +19,53 @@ extension EventStore {
 
     public func snapshot() -> [UInt8] {
         let count = Int(indexes.entries.nextSequence)
+        let places = indexes.streams.places()
         let runs = indexes.entries.runList()
         let digests = (0..<UInt32(count)).filter { indexes.ids.digest(of: $0) != 0 }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(32 + indexes.streams.count * 48 + count * 16 + runs.count * 16 + digests.count * 12)
-        bytes.append(littleEndian: Self.snapshotMagic)
-        bytes.append(littleEndian: Self.snapshotFormat)
-        bytes.append(littleEndian: lastAppliedIndex.rawValue)
-        bytes.append(littleEndian: UInt32(count))
-        bytes.append(littleEndian: UInt32(indexes.streams.count))
-        bytes.append(littleEndian: UInt32(runs.count))
-        bytes.append(littleEndian: UInt32(digests.count))
+        let streamBytes = places.reduce(0) { $0 + 17 + indexes.streams.identity(of: $1).streamID.count }
+        let size = 32 + streamBytes + count * 16 + runs.count * 16 + digests.count * 12
+        return [UInt8](unsafeUninitializedCapacity: size) { buffer, initializedCount in
+            var writer = ByteWriter(
+                UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size]))
+            writer.integer(Self.snapshotMagic)
+            writer.integer(Self.snapshotFormat)
+            writer.ordinal(lastAppliedIndex)
+            for number in [count, places.count, runs.count, digests.count] { writer.integer(UInt32(number)) }
+            let streamOfEvent = writeStreams(places, eventCount: count, to: &writer)
+            for (name, stream) in zip(indexes.ids.names(), streamOfEvent) {
+                writer.integer(stream)
+                writer.integer(name.fingerprint)
+                writer.integer(name.tag)
+            }
+            for run in runs {
+                writer.integer(run.eventsPerEntry)
+                writer.integer(run.entryCount)
+                writer.ordinal(run.firstIndex)
+            }
+            for sequence in digests {
+                writer.integer(sequence)
+                writer.integer(indexes.ids.digest(of: sequence))
+            }
+            invariant(writer.offset == size, "a snapshot of \(writer.offset) bytes where \(size) were due")
+            initializedCount = size
+        }
+    }
 
-        var streamOfEvent = [UInt32](repeating: 0, count: count)
-        for (number, stream) in indexes.streams.places().enumerated() {
-            let identity = indexes.streams.identity(of: stream)
-            bytes.append(littleEndian: identity.key.uuid.high)
-            bytes.append(littleEndian: identity.key.uuid.low)
-            bytes.append(UInt8(identity.streamID.count))
-            bytes.append(contentsOf: identity.streamID)
-            indexes.streams.forEachSequence(of: stream, versions: 0..<indexes.streams.eventCount(of: stream)) {
+    /// Writes the streams and returns each event's stream, by sequence.
+    private func writeStreams(_ places: [UInt32], eventCount: Int, to writer: inout ByteWriter) -> [UInt32] {
+        var streamOfEvent = [UInt32](repeating: 0, count: eventCount)
+        for (number, place) in places.enumerated() {
+            let identity = indexes.streams.identity(of: place)
+            writer.integer(identity.key.uuid.high)
+            writer.integer(identity.key.uuid.low)
+            writer.integer(UInt8(identity.streamID.count))
+            writer.raw(identity.streamID)
+            let versions = 0..<indexes.streams.eventCount(of: place)
+            indexes.streams.forEachSequence(of: place, versions: versions) {
                 streamOfEvent[Int($0)] = UInt32(number)
             }
         }
-        for (name, stream) in zip(indexes.ids.names(), streamOfEvent) {
-            bytes.append(littleEndian: stream)
-            bytes.append(littleEndian: name.fingerprint)
-            bytes.append(littleEndian: name.tag)
-        }
-        for run in runs {
-            bytes.append(littleEndian: run.eventsPerEntry)
-            bytes.append(littleEndian: run.entryCount)
-            bytes.append(littleEndian: run.firstIndex.rawValue)
-        }
-        for sequence in digests {
-            bytes.append(littleEndian: sequence)
-            bytes.append(littleEndian: indexes.ids.digest(of: sequence))
-        }
-        return bytes
+        return streamOfEvent
     }
 
     /// Replaces the state. On an error (`DecodeError`) the state is unchanged.
