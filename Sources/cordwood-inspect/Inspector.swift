@@ -132,6 +132,14 @@ extension StreamScanner.Options {
 extension LogContents {
     /// What the newest system checkpoint says of a partition.
     func checkpointLine(of partition: PartitionID) -> SystemCheckpoint.Line? {
-        checkpoint?.partitions.first { $0.partition == partition }
+        guard let lines = checkpoint?.partitions else { return nil }
+        // Ascending, and up to 65,536 of them.
+        var low = 0
+        var high = lines.count
+        while low < high {
+            let middle = (low + high) / 2
+            if lines[middle].partition < partition { low = middle + 1 } else { high = middle }
+        }
+        return low < lines.count && lines[low].partition == partition ? lines[low] : nil
     }
 }
