@@ -63,6 +63,9 @@ public final class FaultyDisk {
     /// Adds a fault; of several that fit an operation the first one hits.
     public func inject(_ fault: DiskFault) { faults.append(fault) }
 
+    /// Damages durable bytes under whoever has the files open.
+    public func damage(_ body: (inout DiskImage) -> Void) { body(&image) }
+
     /// Takes back all faults.
     public func clearFaults() { faults.removeAll() }
 

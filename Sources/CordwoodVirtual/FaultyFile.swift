@@ -71,6 +71,7 @@ final class FaultyFile: File {
         do {
             try await disk.pass(verdict)
         } catch {
+            guard verdict.generation == disk.generation else { throw error }
             disk.image.failSync(node, cover) { disk.chance(1, in: 2) }
             throw error
         }
@@ -104,7 +105,10 @@ final class FaultyFile: File {
     private func begin(
         _ kind: DiskOperationKind, offset: UInt64 = 0, length: Int = 0
     ) async throws(IOError) -> FaultyDisk.Verdict {
-        if generation != disk.generation { await disk.hang() }
+        if generation != disk.generation {
+            await disk.hang()
+            throw IOError(.closed, operation: kind.rawValue, subject: path)
+        }
         if isClosed { throw IOError(.closed, operation: kind.rawValue, subject: path) }
         return disk.begin(kind, path, offset: offset, length: length)
     }

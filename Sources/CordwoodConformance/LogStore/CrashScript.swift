@@ -13,13 +13,13 @@ public struct CrashScript: Sendable, CustomStringConvertible {
 
     public var description: String { name }
 
-    /// The workloads of the crash harness. Segments of 64 KiB or less make those roll that say so.
+    /// The workloads of the crash harness; "7/15" is row 15 of the contract's nasty cases. Segments of 64 KiB or less make those roll that say so.
     public static let all: [CrashScript] = [
         CrashScript("birth") { _ in },
         CrashScript("append") { log in
             for count in [1, 3, 1] { try await log.append(count, term: 1) }
         },
-        CrashScript("append in batches of several calls") { log in
+        CrashScript("append in batches of several calls (7/3, 7/4)") { log in
             for round in 0..<3 {
                 for _ in 0..<4 { try log.begin(append: 1, term: 1, payloadBytes: 200 + 300 * round) }
                 try await log.settle()
@@ -28,16 +28,16 @@ public struct CrashScript: Sendable, CustomStringConvertible {
         CrashScript("append large entries") { log in
             for bytes in [4000, 9000, 500] { try await log.append(1, term: 1, payloadBytes: bytes) }
         },
-        CrashScript("roll") { log in
+        CrashScript("roll (7/11, 7/12)") { log in
             for _ in 0..<24 { try await log.append(2, term: 1, payloadBytes: 1500) }
         },
-        CrashScript("save votes") { log in
+        CrashScript("save votes (7/22)") { log in
             for term in 1...3 as ClosedRange<UInt64> {
                 try await log.vote(Vote(term: Term(term), candidate: ReplicaID(term)))
                 try await log.append(1, term: Term(term))
             }
         },
-        CrashScript("truncate the suffix") { log in
+        CrashScript("truncate the suffix (7/15, 7/19)") { log in
             try await log.append(8, term: 1)
             try await log.truncate(after: 5)
             try await log.append(2, term: 2)
@@ -54,13 +54,13 @@ public struct CrashScript: Sendable, CustomStringConvertible {
             try log.begin(replaceFrom: 5, count: 2, term: 4)
             try await log.settle()
         },
-        CrashScript("replace the suffix over segments") { log in
+        CrashScript("replace the suffix over segments (7/16)") { log in
             for _ in 0..<18 { try await log.append(2, term: 1, payloadBytes: 1500) }
             try await log.replaceSuffix(from: 7, count: 2, term: 2, payloadBytes: 1500)
             for _ in 0..<10 { try await log.append(2, term: 3, payloadBytes: 1500) }
             try await log.replaceSuffix(from: 9, count: 1, term: 4)
         },
-        CrashScript("compact the prefix") { log in
+        CrashScript("compact the prefix (7/25)") { log in
             try await log.append(8, term: 1)
             try await log.compact(through: 3)
             try await log.append(2, term: 1)
@@ -73,7 +73,7 @@ public struct CrashScript: Sendable, CustomStringConvertible {
                 try await log.compact(through: RaftIndex(round * 18 - 3))
             }
         },
-        CrashScript("compact beyond the end") { log in
+        CrashScript("compact beyond the end (7/26, 7/28)") { log in
             try await log.append(4, term: 1)
             try await log.compact(through: 20, term: 2)
             try await log.append(3, term: 2)
