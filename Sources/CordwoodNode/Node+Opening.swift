@@ -202,7 +202,10 @@ extension Node {
         store.onProgress = { [unowned self] in storeProgressed($0) }
         machines.onCompletion = { [unowned self] in applied($0) }
         if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }
+        // Whatever was purged was below the floor, and covered by a checkpoint first.
+        maintenance.checkpointCovers = store.state.boundary.index
         partitionLogs.start()
+        warmUp()
         startTicking()
         store.endBatch()
     }

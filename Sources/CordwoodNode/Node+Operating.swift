@@ -8,6 +8,28 @@ import CordwoodRaft
 extension Node {
     // MARK: Partitions
 
+    public var partitionCount: Int { dispatcher.partitionCount }
+
+    /// Returns once every partition that held something at the start is open, so that what all partitions together show
+    /// is complete. One that stands still counts as open.
+    public func untilWarm() async {
+        while !isWarm, !isClosing { await withUnsafeContinuation { warmers.append($0) } }
+    }
+
+    /// Opens the partitions that hold something, one after the other, beside whatever clients ask for meanwhile.
+    func warmUp() {
+        seams.scheduler.spawn("warm-up") { [self] in
+            for line in partitionLogs.lines {
+                if isClosing { break }
+                _ = await machines.machine(of: line.partition)
+            }
+            isWarm = true
+            let waiting = warmers
+            warmers = []
+            for warmer in waiting { warmer.resume() }
+        }
+    }
+
     /// The synchronous machine of a partition, opened first when it is not; `nil` when there is no such partition, it
     /// stands still before it could be opened, or its machine is asynchronous.
     public func machine(of partition: PartitionID) async -> (any PartitionStateMachine)? {

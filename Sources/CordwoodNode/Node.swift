@@ -62,6 +62,9 @@ public final class Node {
     /// Callers that wait until there is room.
     var relief: [() -> Void] = []
     var maintenance = Maintenance()
+    /// Every partition that held something at the start is open.
+    public internal(set) var isWarm = false
+    var warmers: [UnsafeContinuation<Void, Never>] = []
 
     /// Told whenever this replica's role changes.
     public var onRoleChange: ((RaftRole) -> Void)?

@@ -1,5 +1,6 @@
 import CordwoodBase
 import CordwoodIO
+import CordwoodNode
 import CordwoodRESP
 
 /// The one place where requests become actions.
@@ -61,7 +62,6 @@ struct Dispatcher {
         case .command: try describeCommands(request, on: connection)
         case .info: try info(request, on: connection)
         case .config: try config(request, on: connection)
-        case .dbsize: connection.output.integer(server.visibleEventCount)
         case .time: time(on: connection)
         case .acl: try acl(request, on: connection)
         case .readonly: readsLocally(true, on: connection)
@@ -70,7 +70,7 @@ struct Dispatcher {
         case .cluster: try cluster(request, on: connection)
         case .floor: try floor(request, on: connection)
         case .help: try help(request, on: connection)
-        case .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .shutdown:
+        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .shutdown:
             brokenInvariant("\(command) may wait and was run as if it did not")
         }
     }
@@ -79,6 +79,9 @@ struct Dispatcher {
         _ command: Command, _ request: Request, on connection: ClientConnection
     ) async throws(CommandError) {
         switch command {
+        case .dbsize:
+            await server.node.untilWarm()
+            connection.output.integer(server.visibleEventCount)
         case .eget: try await server.events.event(request, on: connection)
         case .escan: try await server.events.scanStream(request, on: connection)
         case .epscan: try await server.events.scanPartition(request, on: connection)

@@ -106,6 +106,22 @@ struct NodeTests {
         }
     }
 
+    @Test func showsWhatEveryPartitionHoldsOnceItIsWarm() throws {
+        let world = VirtualWorld(seed: 8)
+        let configuration = smallNode()
+        try world.run { seams in
+            let node = try await Node.open(configuration, machine: TallyMachine.make, seams: seams)
+            await node.lead(seams)
+            for number in 0..<30 { _ = try await node.tally("event \(number)", in: PartitionID(UInt64(number % 10))) }
+            try await node.close()
+            let again = try await Node.open(configuration, machine: TallyMachine.make, seams: seams)
+            await again.untilWarm()
+            let shown = (0..<10).reduce(0) { $0 + again.watermark(of: PartitionID(UInt64($1))) }
+            #expect(shown == 30)
+            try await again.close()
+        }
+    }
+
     @Test func refusesAnotherPartitionCountThanTheDirectoryWasMadeWith() throws {
         let world = VirtualWorld(seed: 6)
         try world.run { seams in

@@ -13,7 +13,7 @@ enum Command: UInt8, CaseIterable {
     /// True for commands that may wait for a disk or for progress.
     var mayWait: Bool {
         switch self {
-        case .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .shutdown: true
+        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .shutdown: true
         default: false
         }
     }

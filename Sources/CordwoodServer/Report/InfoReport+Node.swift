@@ -8,7 +8,7 @@ extension InfoReport {
     func writePersistence(_ info: inout InfoText) {
         let status = server.node.status
         info.section("Persistence")
-        info.line("loading", 0)
+        info.line("loading", server.node.isWarm ? 0 : 1)
         info.line("durability", "strict")
         info.line("aof_enabled", 1)
         info.line("rdb_bgsave_in_progress", 0)
