@@ -9,10 +9,7 @@ extension EventStore {
     private static let readThroughGap: UInt64 = 8
 
     /// The sequence of the partition's last visible event.
-    public var lastVisibleSequence: UInt64? {
-        let watermark = watermark
-        return watermark == 0 ? nil : watermark - 1
-    }
+    public var lastVisibleSequence: UInt64? { visibleSequences.last }
 
     /// The stream of this id under this key, if it has an event, visible or not. The bytes are not kept.
     public func stream(_ streamID: UnsafeRawBufferPointer, under key: PartitionKey) -> StreamNumber? {
@@ -28,9 +25,9 @@ extension EventStore {
 
     /// The visible event with this id.
     public func event(_ id: EventID) async throws -> StoredEvent? {
-        guard let sequence = indexes.ids.sequence(of: EventIDIndex.Name(id)), isVisible(UInt64(sequence)) else {
-            return nil
-        }
+        guard let sequence = indexes.ids.sequence(of: EventIDIndex.Name(id)),
+            visibleSequences.contains(UInt64(sequence))
+        else { return nil }
         let event = try await load([sequence], maxBytes: 1).first
         return event?.id == id ? event : nil
     }
@@ -55,7 +52,7 @@ extension EventStore {
     /// The visible events of the partition with sequences `first` to `last`, in order.
     public func events(from first: UInt64 = 0, through last: UInt64 = .max, limit: ReadLimit) async throws -> EventPage
     {
-        let visible = watermark
+        let visible = visibleSequences.upperBound
         let end = last < visible ? last + 1 : visible
         guard first < end else { return .empty }
         let count = min(UInt64(max(1, limit.count)), end - first)
@@ -76,7 +73,7 @@ extension EventStore {
     }
 
     private func visibleEventCount(of stream: StreamNumber) -> UInt64 {
-        UInt64(indexes.streams.eventCount(of: stream.rawValue, below: watermark))
+        UInt64(indexes.streams.eventCount(of: stream.rawValue, below: visibleSequences.upperBound))
     }
 
     /// Reads the events with these ascending sequences from the log: the longest prefix that fits `maxBytes`, at least

@@ -8,7 +8,7 @@ public import CordwoodMachine
 /// but the command and the state decides, so every replica and every replay comes to the same result.
 ///
 /// In memory are indexes alone, at most 40 bytes an event; the events themselves stay in the partition log and are read
-/// from there. A reader sees the events whose sequence is below the watermark W, on every path by `isVisible`.
+/// from there. A reader sees the events whose sequence is below the watermark W, on every path by `visibleSequences`.
 ///
 /// The deduplication window is the whole history of the partition: an event id that a client brought is recognised as
 /// long as its event is stored.
@@ -40,7 +40,6 @@ public final class EventStore: PartitionStateMachine {
     /// W, as far as this machine has applied.
     public var watermark: UInt64 { min(context.watermark(), eventCount) }
 
-    /// The one rule of visibility.
-    @inline(__always)
-    func isVisible(_ sequence: UInt64) -> Bool { sequence < watermark }
+    /// The one rule of visibility: sequences strictly below W. Every read takes it from here, once.
+    var visibleSequences: Range<UInt64> { 0..<watermark }
 }
