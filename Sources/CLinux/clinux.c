@@ -42,7 +42,7 @@ struct status_of_kernel {
     unsigned short mode, spare0;
     unsigned long long inode, size, blocks, attributes_mask;
     unsigned char times[64];
-    unsigned char devices[16];
+    unsigned int own_major, own_minor, device_major, device_minor;
     unsigned long long mount;
     unsigned int direct_memory_alignment, direct_offset_alignment;
     unsigned char later[256 - 0xa0];
@@ -60,10 +60,36 @@ int clinux_file_status(int descriptor, clinux_status *out)
         return -errno;
     out->size = status.size;
     out->mode = status.mode;
+    out->device_major = status.device_major;
+    out->device_minor = status.device_minor;
     int says = (status.mask & direct) != 0;
     out->direct_memory_alignment = says ? status.direct_memory_alignment : ~0u;
     out->direct_offset_alignment = says ? status.direct_offset_alignment : ~0u;
     return 0;
+}
+
+// Whether the first line of a queue's attribute is `expected`. A partition has its queue one step up.
+static int queue_says(unsigned int device_major, unsigned int device_minor, const char *attribute, const char *expected)
+{
+    const char *places[] = {"queue", "../queue"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[128], line[32] = {0};
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", device_major, device_minor, places[i], attribute);
+        int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+        if (descriptor < 0)
+            continue;
+        ssize_t count = read(descriptor, line, sizeof line - 1);
+        close(descriptor);
+        line[strcspn(line, "\n")] = 0;
+        return count > 0 && strcmp(line, expected) == 0;
+    }
+    return 0;
+}
+
+int clinux_device_writes_through(unsigned int device_major, unsigned int device_minor)
+{
+    return queue_says(device_major, device_minor, "write_cache", "write through")
+           || queue_says(device_major, device_minor, "fua", "1");
 }
 
 int clinux_clear_direct(int descriptor)

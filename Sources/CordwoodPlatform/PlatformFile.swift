@@ -11,15 +11,28 @@ final class PlatformFile: File {
     let alignmentBytes: Int
 
     private let loop: EventLoop
+    private var durableWrites: DurableWrites
     /// -1 once closed.
     private var descriptor: Int32
     /// Operations under way: the descriptor must not be closed, and its number not be used again, below them.
     private var underWay = 0
     private var waitingForQuiet: [UnsafeContinuation<Void, Never>] = []
 
+    /// How a durable write is made.
+    enum DurableWrites {
+        /// As one operation that is durable by itself.
+        case atOnce
+        /// As a write and, when it has completed in full, a sync.
+        case writeThenSync
+    }
+
     /// Takes over `descriptor`. `directAlignment` is nil for buffered I/O.
-    init(_ path: String, _ descriptor: Int32, directAlignment: Int?, _ loop: EventLoop) {
+    init(
+        _ path: String, _ descriptor: Int32, directAlignment: Int?, _ durableWrites: DurableWrites,
+        _ loop: EventLoop
+    ) {
         self.path = path
+        self.durableWrites = durableWrites
         self.descriptor = descriptor
         self.loop = loop
         isDirect = directAlignment != nil
@@ -65,6 +78,18 @@ final class PlatformFile: File {
         checkAlignment(range, offset, "write")
         let descriptor = try begin("write")
         defer { end() }
+        if durable, durableWrites == .atOnce {
+            if try await write(descriptor, buffer, range, at: offset, durable: true) { return }
+            durableWrites = .writeThenSync
+        }
+        _ = try await write(descriptor, buffer, range, at: offset, durable: false)
+        if durable { try await sync(descriptor) }
+    }
+
+    /// Writes all of the range. False, with nothing promised, when the file system has no durable writes.
+    private func write(
+        _ descriptor: Int32, _ buffer: IOBuffer, _ range: Range<Int>, at offset: UInt64, durable: Bool
+    ) async throws(IOError) -> Bool {
         var done = 0
         while done < range.count {
             let rest = UnsafeRawBufferPointer(rebasing: buffer[range][done...])
@@ -75,22 +100,23 @@ final class PlatformFile: File {
                 await loop.perform(.write(descriptor, from: source, count: count, offset: to, durable: durable))
             }
             withExtendedLifetime(buffer) {}
-            if result == -EOPNOTSUPP, durable {
-                // A file system without durable writes: the same bytes, then a sync of its own.
-                try await writeAndSync(descriptor, buffer, range, at: offset)
-                return
-            }
+            if result == -EOPNOTSUPP, durable { return false }
             try check(result, "write", path)
             guard result > 0 else { throw IOError(.device, operation: "write", subject: path) }
             if result < count { loop.shortWrites += 1 }
-            // The rest of a short write goes the same durable way, from the last whole block on.
+            // The rest of a short write goes the same way, from the last whole block on.
             done += Int(result) / alignmentBytes * alignmentBytes
         }
+        return true
     }
 
     func sync() async throws(IOError) {
         let descriptor = try begin("sync")
         defer { end() }
+        try await sync(descriptor)
+    }
+
+    private func sync(_ descriptor: Int32) async throws(IOError) {
         let result = await repeated { await loop.perform(.sync(descriptor, dataOnly: true)) }
         try check(result, "sync", path)
     }
@@ -130,14 +156,6 @@ final class PlatformFile: File {
         }
         // The descriptor is gone whatever the result; only writes and syncs say whether bytes are safe.
         if await loop.perform(.close(closing)) == -ECANCELED { Glibc.close(closing) }
-    }
-
-    private func writeAndSync(
-        _ descriptor: Int32, _ buffer: IOBuffer, _ range: Range<Int>, at offset: UInt64
-    ) async throws(IOError) {
-        try await write(buffer, range, at: offset, durable: false)
-        let result = await repeated { await loop.perform(.sync(descriptor, dataOnly: true)) }
-        try check(result, "sync", path)
     }
 
     private func openDescriptor(_ operation: String) throws(IOError) -> Int32 {

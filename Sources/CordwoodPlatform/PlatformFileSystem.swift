@@ -11,6 +11,7 @@ final class PlatformFileSystem: FileSystem {
 
     private let loop: EventLoop
     private let clock: LoopClock
+    private var durableWritesByDevice: [UInt64: PlatformFile.DurableWrites] = [:]
 
     init(_ loop: EventLoop, clock: LoopClock) {
         self.loop = loop
@@ -25,7 +26,7 @@ final class PlatformFileSystem: FileSystem {
         case .mustCreate: flags |= O_CREAT | O_EXCL
         }
         guard mode.direct else {
-            return PlatformFile(path, try await openDescriptor(path, flags), directAlignment: nil, loop)
+            return PlatformFile(path, try await openDescriptor(path, flags), directAlignment: nil, .atOnce, loop)
         }
         let descriptor: Int32
         do throws(IOError) {
@@ -33,10 +34,14 @@ final class PlatformFileSystem: FileSystem {
         } catch  where error.errorNumber == EINVAL {
             // The file system refuses direct I/O. It may have made the file before it refused.
             let buffered = try await openDescriptor(path, flags & ~O_EXCL)
-            return PlatformFile(path, buffered, directAlignment: nil, loop)
+            return PlatformFile(path, buffered, directAlignment: nil, .atOnce, loop)
         }
         do throws(IOError) {
-            return PlatformFile(path, descriptor, directAlignment: try directAlignment(of: descriptor, path), loop)
+            var status = clinux_status()
+            try check(clinux_file_status(descriptor, &status), "status", path)
+            return PlatformFile(
+                path, descriptor, directAlignment: try directAlignment(of: descriptor, status, path),
+                durableWrites(on: status), loop)
         } catch {
             Glibc.close(descriptor)
             throw error
@@ -112,9 +117,9 @@ final class PlatformFileSystem: FileSystem {
 
     /// The alignment that direct I/O on an open file needs; nil, and the descriptor switched to buffered I/O, when the
     /// file system lets it be opened so but supports none.
-    private func directAlignment(of descriptor: Int32, _ path: String) throws(IOError) -> Int? {
-        var status = clinux_status()
-        try check(clinux_file_status(descriptor, &status), "status", path)
+    private func directAlignment(
+        of descriptor: Int32, _ status: clinux_status, _ path: String
+    ) throws(IOError) -> Int? {
         switch status.direct_offset_alignment {
         case 0:
             try check(clinux_clear_direct(descriptor), "open buffered", path)
@@ -122,6 +127,19 @@ final class PlatformFileSystem: FileSystem {
         case .max: return IOBuffer.alignment
         default: return Int(max(status.direct_offset_alignment, status.direct_memory_alignment))
         }
+    }
+
+    /// How durable writes are best made on a file's device. On a ring, a durable write to a device whose cache has to be
+    /// flushed is finished by a thread of the kernel's own, which a busy machine lets wait for milliseconds; a write and
+    /// then a sync are finished by the ring's workers, which are threads of this process.
+    private func durableWrites(on status: clinux_status) -> PlatformFile.DurableWrites {
+        guard loop.backendKind == .uring else { return .atOnce }
+        let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
+        if let known = durableWritesByDevice[device] { return known }
+        let writesThrough = clinux_device_writes_through(status.device_major, status.device_minor) == 1
+        let best: PlatformFile.DurableWrites = writesThrough ? .atOnce : .writeThenSync
+        durableWritesByDevice[device] = best
+        return best
     }
 
     private func perform(_ path: String, _ operation: (UnsafePointer<CChar>) -> Operation) async -> Int32 {

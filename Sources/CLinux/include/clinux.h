@@ -20,9 +20,16 @@ typedef struct {
     // -1 (all bits) when it does not say.
     unsigned int direct_memory_alignment;
     unsigned int direct_offset_alignment;
+    // The device that holds the file.
+    unsigned int device_major;
+    unsigned int device_minor;
 } clinux_status;
 
 int clinux_file_status(int descriptor, clinux_status *out);
+
+// 1 when a durable write to this device needs no flush of its cache afterwards: the device writes through, or takes
+// writes that bypass its cache (FUA). 0 when it does, or cannot be asked.
+int clinux_device_writes_through(unsigned int device_major, unsigned int device_minor);
 
 // Switches O_DIRECT off on an open file.
 int clinux_clear_direct(int descriptor);
