@@ -129,9 +129,9 @@ final class PlatformFileSystem: FileSystem {
         }
     }
 
-    /// How durable writes are best made on a file's device. On a ring, a durable write to a device whose cache has to be
-    /// flushed is finished by a thread of the kernel's own, which a busy machine lets wait for milliseconds; a write and
-    /// then a sync are finished by the ring's workers, which are threads of this process.
+    /// How durable writes are best made on a file's device. On a ring, a durable write to a device whose cache has to
+    /// be flushed is finished by a thread of the kernel's own, which a busy machine lets wait for milliseconds; a write
+    /// and then a sync are finished by the ring's workers, which are threads of this process.
     private func durableWrites(on status: clinux_status) -> PlatformFile.DurableWrites {
         guard loop.backendKind == .uring else { return .atOnce }
         let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
