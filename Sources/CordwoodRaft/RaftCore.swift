@@ -25,8 +25,8 @@ public import CordwoodBase
 ///
 /// - The commit index is written with every batch of entries, and `RaftStart.commit` gives it back: see there why that
 ///   is a matter of safety. Term and vote come back from `persist`.
-/// - What was asked for must be answered: `read` by `readDone`, `needSnapshot` by `snapshotOffered`, a snapshot that was
-///   sent by its acknowledgement or by `snapshotSent`. Until then nothing else goes to that peer.
+/// - What was asked for must be answered: `read` by `readDone`, `needSnapshot` by `snapshotOffered`, a snapshot that
+///   was sent by its acknowledgement or by `snapshotSent`. Until then nothing else goes to that peer.
 /// - A group begins with a boundary (index 1 or above) that stands for its first configuration, like a snapshot. A log
 ///   that began at 1 would bring the configuration to nobody who joins later.
 ///

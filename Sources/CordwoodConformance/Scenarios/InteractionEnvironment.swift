@@ -2,6 +2,9 @@ internal import CordwoodBase
 internal import CordwoodRaft
 
 /// The world of the interaction scripts: nodes, one queue of messages in order, and the commands over them.
+///
+/// Messages are never reordered: a delivery takes all that are addressed to one node, in their order. What a node does
+/// between two commands gathers in it (`InteractionNode`) until a command takes it as one Ready.
 struct InteractionEnvironment {
     /// What a case did, as far as scripts can judge it.
     struct Outcome {
