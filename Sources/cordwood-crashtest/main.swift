@@ -1,6 +1,8 @@
 import Foundation
 
-let commands: [any Command.Type] = [RaftScenariosCommand.self]
+let commands: [any Command.Type] = [
+    RaftScenariosCommand.self, EnumerateCommand.self, DamageCommand.self, LogStoreCommand.self,
+]
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 guard let name = arguments.first, let command = commands.first(where: { $0.name == name }) else {

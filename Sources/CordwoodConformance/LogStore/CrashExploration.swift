@@ -33,18 +33,21 @@ public struct CrashExploration: Sendable {
         /// States in which operations that had not been acknowledged were there after all.
         public var statesWithUnacknowledged = 0
 
+        public init() {}
+
         public var description: String {
             "\(operations) operations, \(crashPoints) crash points (\(exhaustivePoints) exhaustive), \(states) states, "
                 + "\(recoveryCrashStates) states within recovery, "
                 + "\(statesWithUnacknowledged) with unacknowledged operations kept"
         }
 
-        public static func + (left: Report, right: Report) -> Report {
-            Report(
-                operations: left.operations + right.operations, crashPoints: left.crashPoints + right.crashPoints,
-                exhaustivePoints: left.exhaustivePoints + right.exhaustivePoints, states: left.states + right.states,
-                recoveryCrashStates: left.recoveryCrashStates + right.recoveryCrashStates,
-                statesWithUnacknowledged: left.statesWithUnacknowledged + right.statesWithUnacknowledged)
+        public static func += (left: inout Report, right: Report) {
+            left.operations += right.operations
+            left.crashPoints += right.crashPoints
+            left.exhaustivePoints += right.exhaustivePoints
+            left.states += right.states
+            left.recoveryCrashStates += right.recoveryCrashStates
+            left.statesWithUnacknowledged += right.statesWithUnacknowledged
         }
     }
 

@@ -145,6 +145,15 @@ public struct DamageSweep: Sendable {
 }
 
 extension DamageSweep {
+    /// A small log with a roll, a vote, a replaced suffix and a boundary: something of everything in two segments.
+    public static let script = CrashScript("a small log with something of everything") { log in
+        try await log.vote(Vote(term: 1, candidate: 2))
+        for _ in 0..<8 { try await log.append(2, term: 1, payloadBytes: 700) }
+        try await log.replaceSuffix(from: 12, count: 3, term: 2)
+        try await log.compact(through: 4)
+        for _ in 0..<5 { try await log.append(1, term: 2, payloadBytes: 300) }
+    }
+
     /// Inverts one bit of a byte, of each byte whose offset in its file is `phase` modulo `stride`; which bit it is
     /// changes from byte to byte.
     public static func flips(of image: DiskImage, every stride: Int = 1, phase: Int = 0) -> [Damaging] {

@@ -76,3 +76,13 @@ public final class SegmentedLogStoreFactory: LogStoreFactory {
 
     public func destroy() async throws { generation += 1 }
 }
+
+extension SegmentedLogStoreFactory {
+    /// Opens the store of a world, with small segments: what crash explorations and damage sweeps are made with.
+    @Sendable
+    public static func openSmall(_ seams: Seams) async throws -> any RaftLogStore {
+        try await SegmentedLogStore.open(
+            directory: "/log", identity: SegmentedLogStoreFactory.identity,
+            options: SegmentedLogStoreFactory.smallSegments, seams: seams)
+    }
+}

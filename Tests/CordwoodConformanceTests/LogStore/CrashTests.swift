@@ -1,7 +1,5 @@
 import CordwoodConformance
 import CordwoodIO
-import CordwoodLog
-import CordwoodRaft
 import CordwoodVirtual
 import Testing
 
@@ -10,7 +8,7 @@ import Testing
 struct CrashTests {
     @Test("holds all that was acknowledged and only what was asked for", arguments: CrashScript.all, [512, 4096])
     func keepsWhatWasAcknowledged(_ script: CrashScript, sectorBytes: Int) throws {
-        var exploration = CrashExploration(opening: openStore)
+        var exploration = CrashExploration(opening: SegmentedLogStoreFactory.openSmall)
         exploration.disk.sectorBytes = sectorBytes
         exploration.exhaustiveUnits = 3
         exploration.sampledStates = 5
@@ -20,12 +18,4 @@ struct CrashTests {
         #expect(report.states > report.crashPoints)
         print("\(script), sectors of \(sectorBytes): \(report)")
     }
-}
-
-/// Opens the segmented store of a world, with small segments.
-@Sendable
-func openStore(_ seams: Seams) async throws -> any RaftLogStore {
-    try await SegmentedLogStore.open(
-        directory: "/log", identity: SegmentedLogStoreFactory.identity,
-        options: SegmentedLogStoreFactory.smallSegments, seams: seams)
 }

@@ -1,4 +1,3 @@
-import CordwoodBase
 import CordwoodConformance
 import CordwoodIO
 import CordwoodLog
@@ -9,20 +8,13 @@ import Testing
 /// Single damages of a small store's files: each is seen, and each is named.
 @Suite("With one damage in its files, the segmented log store")
 struct DamageTests {
-    /// Two segments with a vote, a replaced suffix and a boundary, closed cleanly.
     private static let subject = Result {
-        try DamageSweep(opening: openStore).prepare { log in
-            try await log.vote(Vote(term: 1, candidate: 2))
-            for _ in 0..<8 { try await log.append(2, term: 1, payloadBytes: 700) }
-            try await log.replaceSuffix(from: 12, count: 3, term: 2)
-            try await log.compact(through: 4)
-            for _ in 0..<5 { try await log.append(1, term: 2, payloadBytes: 300) }
-        }
+        try DamageSweep(opening: SegmentedLogStoreFactory.openSmall).prepare(DamageSweep.script.body)
     }
 
     private func sweep(_ damagings: (DiskImage) -> [DamageSweep.Damaging]) throws {
         let subject = try DamageTests.subject.get()
-        let report = try DamageSweep(opening: openStore).run(subject, damagings(subject.image))
+        let report = try DamageSweep(opening: SegmentedLogStoreFactory.openSmall).run(subject, damagings(subject.image))
         print(report)
         #expect(report.outcomes[.identical, default: 0] > 0, "damage to spare files and empty space does no harm")
         #expect(report.outcomes[.refused(.missing), default: 0] > 0)
