@@ -117,8 +117,8 @@ extension DiskImage {
     /// The states that a crash may leave.
     ///
     /// With up to `exhaustiveUnits` pending units it is every legal subset of them, and each unit as garbage among the
-    /// others kept and among the others lost. With more it is `limit` states drawn by the seed: nothing kept, everything
-    /// kept, every prefix and every single loss as far as the limit goes, the rest at random.
+    /// others kept and among the others lost. With more it is `limit` states drawn by the seed: nothing kept, all kept,
+    /// every prefix and every single loss as far as the limit goes, the rest at random.
     public func crashStates(
         limit: Int = 256, exhaustiveUnits: Int = 12, sectorBytes: Int = 512, seed: UInt64 = 1
     ) -> CrashStates {

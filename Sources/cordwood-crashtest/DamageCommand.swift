@@ -2,8 +2,8 @@ import CordwoodConformance
 import CordwoodVirtual
 import Foundation
 
-/// `damage`: flips every byte, zeroes every sector, cuts at every length and removes every file of a small log, one at a
-/// time, and opens it. Every outcome must be a true one.
+/// `damage`: flips every byte, zeroes every sector, cuts at every length and removes every file of a small log, one
+/// at a time, and opens it. Every outcome must be a true one.
 struct DamageCommand: Command {
     static let name = "damage"
     static let synopsis = "damage [--stride 1]    damage a small log in one place at a time"

@@ -13,7 +13,8 @@ public struct CrashScript: Sendable, CustomStringConvertible {
 
     public var description: String { name }
 
-    /// The workloads of the crash harness; "7/15" is row 15 of the contract's nasty cases. Segments of 64 KiB or less make those roll that say so.
+    /// The workloads of the crash harness; "7/15" is row 15 of the contract's nasty cases. Segments of
+    /// 64 KiB or less make those roll that say so.
     public static let all: [CrashScript] = [
         CrashScript("birth") { _ in },
         CrashScript("append") { log in

@@ -6,8 +6,8 @@ import CordwoodRaft
 import CordwoodVirtual
 import Testing
 
-/// The nasty cases of the contract, by their numbers, where a log store alone can meet them. Cases 3, 4, 11, 12, 15, 16,
-/// 19, 22, 25, 26 and 28 are workloads of the crash tests, too; 1, 2, 21, 23 and 40 are checks of the kit, too.
+/// The nasty cases of the contract, by their numbers, where a log store alone can meet them. Cases 3, 4, 11, 12, 15,
+/// 16, 19, 22, 25, 26 and 28 are workloads of the crash tests, too; 1, 2, 21, 23 and 40 are checks of the kit, too.
 @Suite("Nasty case")
 struct NastyCaseTests {
     @Test("1: a sync that fails once is not asked again, and nothing after it counts")
