@@ -60,6 +60,17 @@ public struct SystemCheckpoint: Hashable, Sendable {
         return bytes
     }
 
+    /// The checkpoint's pieces in order, each of at most `pieceBytes`.
+    public func pieces(number: UInt64, pieceBytes: Int) -> [CheckpointPiece] {
+        let bytes = encoded()
+        let count = (bytes.count + pieceBytes - 1) / pieceBytes
+        return (0..<count).map { piece in
+            CheckpointPiece(
+                number: number, piece: UInt32(piece), pieceCount: UInt32(count),
+                bytes: [UInt8](bytes[piece * pieceBytes..<min((piece + 1) * pieceBytes, bytes.count)]))
+        }
+    }
+
     init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let configurationBytes = try reader.count()

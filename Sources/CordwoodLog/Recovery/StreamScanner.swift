@@ -190,7 +190,12 @@ public final class StreamScanner {
         for candidate in catalog.candidates where !used.contains(candidate.path) {
             let isLater = (try? candidate.header.get().segment).map { $0 > scan.end.segment } ?? true
             if case .damaged = scan.verdict, isLater { continue }
-            if candidate.hint.segment < visitor.firstSegment || isLater || best(candidate.hint.segment) != nil {
+            if case .failure(.damaged) = candidate.header {
+                // Nothing names it, but it holds something: whoever knows what may look at it.
+                scan.unknown.append(candidate.name)
+            } else if candidate.hint.segment < visitor.firstSegment || isLater
+                || best(candidate.hint.segment) != nil
+            {
                 scan.leftovers.append((candidate.path, candidate.fileBytes))
             }
         }

@@ -93,19 +93,13 @@ extension SegmentedLogStore {
     /// Puts a system checkpoint into the stream. Durable on return; segments before it may be freed then.
     public func writeSystemCheckpoint(_ checkpoint: SystemCheckpoint) async throws(LogError) {
         let commit = try requireWritable()
-        let encoded = checkpoint.encoded()
         let pieceBytes = min(256 << 10, Int(options.segmentBytes / 8), options.batchBytes / 2)
-        let count = (encoded.count + pieceBytes - 1) / pieceBytes
         contents.checkpointNumber += 1
-        for piece in 0..<count {
-            let bytes = encoded[piece * pieceBytes..<min((piece + 1) * pieceBytes, encoded.count)]
-            let batch = appendControl(
-                .checkpoint(
-                    CheckpointPiece(
-                        number: contents.checkpointNumber, piece: UInt32(piece), pieceCount: UInt32(count),
-                        bytes: [UInt8](bytes))), commit)
-            if piece == 0 { batch.beginsCheckpoint = true }
-            if piece == count - 1 { batch.endsCheckpoint = true }
+        let pieces = checkpoint.pieces(number: contents.checkpointNumber, pieceBytes: pieceBytes)
+        for (position, piece) in pieces.enumerated() {
+            let batch = appendControl(.checkpoint(piece), commit)
+            if position == 0 { batch.beginsCheckpoint = true }
+            if position == pieces.count - 1 { batch.endsCheckpoint = true }
         }
         contents.take(checkpoint)
         try await flush()
