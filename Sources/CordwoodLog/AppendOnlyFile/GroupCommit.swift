@@ -53,14 +53,18 @@ final class GroupCommit {
     private let seams: Seams
     /// Asked when a batch is closed: the state behind its last record.
     var currentState: () -> StreamState
-    /// Makes the carry record of a new segment out of the state behind the last batch placed.
-    var carry: (CarryRecord.Predecessor, StreamState) -> CarryRecord
+    /// Makes the carry record of a new segment out of the state behind the last batch placed. Called while a segment is
+    /// rolled, when the owner may be gone: it must not need it.
+    private let carry: (CarryRecord.Predecessor, StreamState) -> CarryRecord
     var onPlaced: (Batch, AppendOnlyFile.PlacedBatch) -> Void = { _, _ in }
     /// Called for each batch in order once it and all before it are durable.
     var onDurable: (Batch) -> Void = { _ in }
     /// Called behind the last `onDurable` of a turn.
     var onSettled: () -> Void = {}
     var onFailure: (LogError) -> Void = { _ in }
+
+    /// Where the newest complete checkpoint begins, as far as it has been placed.
+    var placedCheckpoint: StreamPosition?
 
     private var open: Batch?
     private var closed: [Batch] = []
@@ -238,7 +242,7 @@ final class GroupCommit {
         isRolling = true
         seams.scheduler.spawn("log roll") { [self] in
             do throws(LogError) {
-                let state = placedState
+                let state = placedState.with(checkpoint: placedCheckpoint)
                 try await stream.makeRoom(for: lengthBytes) { carry($0, state) }
                 if isAbandoned { return }
                 isRolling = false

@@ -9,4 +9,12 @@ struct StreamState {
     var last = LogBoundary.zero
     var gates: [GateRecord] = []
     var firstSegment: SegmentID = .none
+    /// Where the newest complete checkpoint begins.
+    var checkpoint: StreamPosition?
+
+    func with(checkpoint: StreamPosition?) -> StreamState {
+        var state = self
+        state.checkpoint = checkpoint
+        return state
+    }
 }

@@ -89,7 +89,12 @@ public final class SegmentedLogStore: RaftLogStore {
                     batchBytes: min(options.batchBytes, Int(options.segmentBytes / 2)), depth: options.depth,
                     promiseDelayNanoseconds: options.promiseDelayNanoseconds),
                 state: StreamState(), seams: seams, currentState: { StreamState() },
-                carry: { _, _ in brokenInvariant("a roll before the store is complete") })
+                carry: { predecessor, state in
+                    CarryRecord(
+                        identity: identity, epoch: stream.epoch, vote: state.vote, commitHint: state.commitHint,
+                        boundary: state.boundary, predecessor: predecessor, last: state.last,
+                        checkpoint: state.checkpoint, firstSegment: state.firstSegment, gates: state.gates)
+                })
         } else {
             commit = nil
         }
@@ -100,15 +105,10 @@ public final class SegmentedLogStore: RaftLogStore {
 
     /// Closes the circle between the store and its group commit.
     private func connect() {
-        guard let commit, let stream else { return }
+        guard let commit else { return }
         commit.start(with: streamState())
+        commit.placedCheckpoint = placedCheckpoint
         commit.currentState = { [unowned self] in streamState() }
-        commit.carry = { [unowned self] predecessor, state in
-            CarryRecord(
-                identity: identity, epoch: stream.epoch, vote: state.vote, commitHint: state.commitHint,
-                boundary: state.boundary, predecessor: predecessor, last: state.last, checkpoint: placedCheckpoint,
-                firstSegment: state.firstSegment, gates: state.gates)
-        }
         commit.onPlaced = { [unowned self] batch, placed in notePlaced(batch, placed) }
         commit.onDurable = { [unowned self] batch in noteDurable(batch) }
         commit.onSettled = { [unowned self] in announceProgress() }
@@ -182,7 +182,10 @@ public final class SegmentedLogStore: RaftLogStore {
                 isForced: batch.followsReplacement)
         }
         if batch.beginsCheckpoint { unfinishedCheckpoint = placed.position }
-        if batch.endsCheckpoint { placedCheckpoint = unfinishedCheckpoint }
+        if batch.endsCheckpoint {
+            placedCheckpoint = unfinishedCheckpoint
+            commit?.placedCheckpoint = unfinishedCheckpoint
+        }
     }
 
     private func noteDurable(_ batch: GroupCommit.Batch) {
