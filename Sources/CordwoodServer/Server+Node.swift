@@ -7,8 +7,6 @@ import CordwoodOptions
 
 /// What several commands ask of the node.
 extension Server {
-    var partitionCount: Int { node.partitionCount }
-
     /// The events of a partition; `nil` when its machine stands still and was never opened.
     func eventStore(of partition: PartitionID) async -> EventStore? {
         await node.machine(of: partition) as? EventStore

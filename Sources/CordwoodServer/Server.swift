@@ -1,5 +1,6 @@
 public import CordwoodBase
 public import CordwoodIO
+import CordwoodMachine
 public import CordwoodNode
 public import CordwoodOptions
 import CordwoodRESP
@@ -19,6 +20,8 @@ public final class Server {
     let table = CommandTable()
     let statistics = ServerStatistics()
     let startedNanoseconds: UInt64
+    /// Fixed when the directory was made.
+    let partitionCount: Int
     private(set) var clients = ClientRegistry()
     var eventIDs: EventIDSource
 
@@ -41,6 +44,8 @@ public final class Server {
     private(set) var dispatchNanoseconds: UInt64 = 0
     private(set) var dispatchMilliseconds: UInt64 = 0
 
+    private static let catchUpReportNanoseconds: UInt64 = 5_000_000_000
+    private static let electionCheckNanoseconds: UInt64 = 1_000_000
     private static let housekeepingNanoseconds: UInt64 = 1_000_000_000
     /// How long accepting rests when the process has no descriptor left.
     private static let acceptRestNanoseconds: UInt64 = 100_000_000
@@ -53,6 +58,7 @@ public final class Server {
         self.log = log
         settings = ServerSettings(options)
         eventIDs = EventIDSource(random: seams.random)
+        partitionCount = node.membership.partitionCount
         startedNanoseconds = seams.clock.monotonicNanoseconds
     }
 
@@ -66,8 +72,10 @@ public final class Server {
     /// Connections that are open.
     public var clientCount: Int { clients.count }
 
-    /// Begins to listen and to accept.
+    /// Begins to listen and to accept, once everything that was acknowledged before the start can be read: the node leads
+    /// and has applied what its log held.
     public func open() async throws(IOError) {
+        await untilCaughtUp()
         let endpoint = options[NodeOption.clientAddress]
         let listener = try await seams.network.listen(SocketAddress(host: endpoint.host, port: endpoint.port))
         self.listener = listener
@@ -91,6 +99,22 @@ public final class Server {
         ) { [self] in for client in clients.ordered { client.close() } }
         await withUnsafeContinuation { closeWaiter = $0 }
         seams.clock.cancel(deadline)
+    }
+
+    private func untilCaughtUp() async {
+        while true {
+            do throws(ProposalRejection) {
+                let index = try await node.readIndex()
+                let result = await node.barrier(
+                    through: index, partitions: nil, timeoutNanoseconds: Server.catchUpReportNanoseconds)
+                if result == .applied { return }
+                log.write(LogEvent(.info, "client", "waiting for the partitions to catch up"))
+            } catch {
+                // There is no leader yet: the group's first election comes within a few ticks.
+                if case .closing = error { return }
+                await seams.clock.sleep(nanoseconds: Server.electionCheckNanoseconds)
+            }
+        }
     }
 
     // MARK: Accepting

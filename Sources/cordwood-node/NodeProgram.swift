@@ -65,23 +65,10 @@ struct NodeProgram: Sendable {
             return .unavailable
         }
         guard let address = server.address else { return .unavailable }
-        await untilLeading(node)
         writeLine("ready client=\(address) pid=\(getpid()) io=\(platform.backend.rawValue)", to: 1)
         await end(seams, platform, server, log)
         await server.close()
         return await close(node, log)
-    }
-
-    /// A group of one leads within its first election; until then it would refuse what it is asked.
-    private func untilLeading(_ node: Node) async {
-        guard !node.isLeader else { return }
-        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            node.onRoleChange = { role in
-                guard role == .leader else { return }
-                node.onRoleChange = nil
-                continuation.resume()
-            }
-        }
     }
 
     private func close(_ node: Node, _ log: LogWriter) async -> ExitCode {

@@ -80,7 +80,7 @@ extension InfoReport {
         for status in partitions.prefix(limit) {
             info.line(
                 "partition\(status.partition)",
-                [
+                fields: [
                     ("next", status.nextIndex), ("logged", status.progress.logged),
                     ("confirmed", status.progress.confirmed), ("applied", status.progress.applied),
                     ("persisted", status.progress.persisted), ("watermark", status.watermark),
@@ -113,6 +113,6 @@ extension InfoReport {
     func writeKeyspace(_ info: inout InfoText) {
         info.section("Keyspace")
         let events = server.visibleEventCount
-        if events > 0 { info.line("db0", [("keys", events), ("expires", 0), ("avg_ttl", 0)]) }
+        if events > 0 { info.line("db0", fields: [("keys", events), ("expires", 0), ("avg_ttl", 0)]) }
     }
 }

@@ -129,7 +129,7 @@ struct InfoReport {
             let perCall = count.calls == 0 ? 0 : Double(count.nanoseconds / count.calls / 10) / 100
             info.line(
                 "cmdstat_\(description.name.lowercased())",
-                [
+                fields: [
                     ("calls", count.calls), ("usec", microseconds), ("usec_per_call", perCall),
                     ("rejected_calls", count.rejected), ("failed_calls", count.failed),
                 ])
@@ -139,7 +139,7 @@ struct InfoReport {
     private func writeErrors(_ info: inout InfoText) {
         info.section("Errorstats")
         for (code, count) in zip(ErrorCode.allCases, server.statistics.errors) where count > 0 {
-            info.line("errorstat_\(code.rawValue)", [("count", count)])
+            info.line("errorstat_\(code.rawValue)", fields: [("count", count)])
         }
     }
 
@@ -150,7 +150,7 @@ struct InfoReport {
             let parts: [(String, Double)] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)]
             info.line(
                 "latency_percentiles_usec_\(description.name.lowercased())",
-                parts.map { ($0.0, Double(histogram.percentile($0.1)) / 1_000) })
+                fields: parts.map { ($0.0, Double(histogram.percentile($0.1)) / 1_000) })
         }
     }
 }

@@ -12,7 +12,7 @@ struct InfoText {
     mutating func line(_ key: String, _ value: Bool) { text += "\(key):\(value ? 1 : 0)\r\n" }
 
     /// A key with several named values: `key:a=1,b=2`.
-    mutating func line(_ key: String, _ fields: [(String, any CustomStringConvertible)]) {
+    mutating func line(_ key: String, fields: [(String, any CustomStringConvertible)]) {
         text += "\(key):" + fields.map { "\($0.0)=\($0.1)" }.joined(separator: ",") + "\r\n"
     }
 

@@ -1,0 +1,95 @@
+import CordwoodBase
+import CordwoodLog
+import CordwoodNode
+import CordwoodOptions
+import CordwoodRaft
+import Foundation
+import Testing
+
+@testable import CordwoodServer
+
+@Suite("Options of the node") struct NodeOptionTests {
+    private static let table = NodeOption.table(version: "1.2.3")
+
+    private static func page(_ name: String) throws -> String {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        return try String(contentsOf: root.appending(path: "docs/\(name)"), encoding: .utf8)
+    }
+
+    private static func refusal(_ flags: [String]) -> String {
+        do {
+            _ = try nodeOptions(flags)
+            return "accepted"
+        } catch { return "\(error)" }
+    }
+
+    @Test func theSampleConfigurationEqualsTheDefaults() throws {
+        let invocation = try NodeOptionTests.table.invocation(
+            arguments: ["--data", "d", "--config", "sample"],
+            readFile: { _ in NodeOptionTests.table.sampleConfiguration() })
+        guard case .run(_, _, let values) = invocation else { throw TestFailure("not a run") }
+        for setting in values.settings where setting.declaration.name != "dir" {
+            #expect(setting.value == setting.declaration.defaultValue, "\(setting.declaration.name)")
+        }
+    }
+
+    @Test func thePageOfOptionsHoldsTheTable() throws {
+        let page = try NodeOptionTests.page("options.md")
+        #expect(page.hasSuffix(NodeOptionTests.table.referenceTable()), "run `cordwood-node --generate markdown`")
+    }
+
+    @Test func thePageOfTheProtocolNamesEveryCommandAndCode() throws {
+        let page = try NodeOptionTests.page("protocol.md")
+        for description in CommandTable.descriptions { #expect(page.contains(description.name), "\(description.name)") }
+        for code in ErrorCode.allCases { #expect(page.contains(code.rawValue), "\(code.rawValue)") }
+    }
+
+    @Test func theShortFlagsAreThoseThatScriptsUse() throws {
+        let options = try nodeOptions(["--io", "posix"])
+        #expect(options[NodeOption.dir] == "node")
+        #expect(options[NodeOption.clientAddress] == Endpoint(host: "127.0.0.1", port: 0))
+        #expect(options[NodeOption.ioBackend] == .posix)
+    }
+
+    @Test func optionsThatContradictEachOtherAreRefused() {
+        #expect(
+            NodeOptionTests.refusal(["--limits-max-frame", "8MiB", "--segment-size", "16MiB"])
+                == "limits.max-frame = '8MiB' with its framing must fit half of segment.size = '16MiB'")
+        #expect(
+            NodeOptionTests.refusal(["--raft-heartbeat-ticks", "10"])
+                == "raft.heartbeat-ticks = '10' must be below raft.election-ticks = '10'")
+        #expect(
+            NodeOptionTests.refusal(["--limits-max-event", "5MiB"])
+                == "limits.max-event = '5MiB' must be at most limits.max-frame = '4MiB'")
+        #expect(NodeOptionTests.refusal(["--partition-count", "65537"]).hasSuffix("must be 1 to 65536"))
+    }
+
+    @Test func aPartitionCountThatNobodyStatedIsLeftToTheDirectory() throws {
+        #expect(NodeConfiguration(options: try nodeOptions([])).partitionCount == nil)
+        #expect(NodeConfiguration(options: try nodeOptions(["--partition-count", "32"])).partitionCount == 32)
+    }
+
+    @Test func everyOptionReachesTheNode() throws {
+        let configuration = NodeConfiguration(
+            options: try nodeOptions([
+                "--node-name", "n", "--segment-size", "32MiB", "--segment-preallocate", "2", "--commit-depth", "4",
+                "--commit-max-bytes", "64KiB", "--commit-max-unflushed", "8MiB", "--partition-log-sync-age", "1s",
+                "--partition-log-segment-size", "2MiB", "--cache-capacity", "3MiB", "--floor-max-pinned-bytes", "5MiB",
+                "--admission-max-inflight", "7", "--admission-max-bytes", "9KiB", "--admission-max-age", "3s",
+                "--admission-max-global-lag", "11", "--raft-tick", "50ms", "--raft-election-ticks", "20",
+                "--raft-heartbeat-ticks", "2", "--io-max-open-files", "99", "--limits-max-frame", "2MiB",
+            ]))
+        #expect(configuration.name == "n" && configuration.directory == "node")
+        #expect(configuration.log.segmentBytes == 32 << 20 && configuration.log.spareSegments == 2)
+        #expect(configuration.log.depth == 4 && configuration.log.batchBytes == 64 << 10)
+        #expect(configuration.raft.maxUncommittedBytes == 8 << 20)
+        #expect(configuration.partitionSyncAgeNanoseconds == 1_000_000_000)
+        #expect(configuration.partitionSegmentBytes == 2 << 20 && configuration.cacheBytes == 3 << 20)
+        #expect(configuration.maxPinnedBytes == 5 << 20 && configuration.maxOpenFiles == 99)
+        #expect(configuration.queue.maxInflightEntries == 7 && configuration.queue.maxInflightBytes == 9 << 10)
+        #expect(configuration.queue.maxAgeNanoseconds == 3_000_000_000 && configuration.queue.maxGlobalLag == 11)
+        #expect(configuration.tickMilliseconds == 50 && configuration.raft.electionTicks == 20)
+        #expect(configuration.raft.heartbeatTicks == 2 && configuration.maxEntryBytes == 2 << 20)
+    }
+}
