@@ -63,7 +63,7 @@ import Testing
             }
             #expect(fields["connected_clients"] == "1" && fields["total_connections_received"] == "1")
             #expect(fields["used_memory"] == "1048576" && fields["blocked_clients"] == "0")
-            #expect(fields["total_commands_processed"] == "13" && fields["events_appended"] == "10")
+            #expect(fields["total_commands_processed"] == "12" && fields["events_appended"] == "10")
             #expect(fields["db0"] == "keys=10,expires=0,avg_ttl=0")
             #expect(fields["raft_role"] == "leader" && fields["store_state"] == "ok" && fields["role"] == "master")
             #expect(fields["errorstat_ERR"] == "count=1" && fields["total_error_replies"] == "1")
