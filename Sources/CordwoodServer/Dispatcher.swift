@@ -70,7 +70,7 @@ struct Dispatcher {
         case .cluster: try cluster(request, on: connection)
         case .floor: try floor(request, on: connection)
         case .help: try help(request, on: connection)
-        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .shutdown:
+        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown:
             brokenInvariant("\(command) may wait and was run as if it did not")
         }
     }
@@ -90,6 +90,7 @@ struct Dispatcher {
         case .partition: try await partition(request, on: connection)
         case .log: try await log(request, on: connection)
         case .barrier: try await barrier(request, on: connection)
+        case .snapshot: try await snapshot(request, on: connection)
         case .shutdown: try await shutdown(request, on: connection)
         default: brokenInvariant("\(command) does not wait")
         }

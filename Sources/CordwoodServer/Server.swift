@@ -72,8 +72,8 @@ public final class Server {
     /// Connections that are open.
     public var clientCount: Int { clients.count }
 
-    /// Begins to listen and to accept, once everything that was acknowledged before the start can be read: the node leads
-    /// and has applied what its log held.
+    /// Begins to listen and to accept, once everything that was acknowledged before the start can be read: the node
+    /// leads and has applied what its log held.
     public func open() async throws(IOError) {
         await untilCaughtUp()
         let endpoint = options[NodeOption.clientAddress]

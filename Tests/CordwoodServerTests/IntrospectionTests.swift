@@ -118,6 +118,11 @@ import Testing
             let log = try await client.ask("CORDWOOD.LOG", "STATUS")
             #expect(log["state"]?.text == "ok" && log["durable_index"] == log["last_index"])
             #expect(try await client.ask("CORDWOOD.BARRIER", "NOW", "TIMEOUT", "1000", "*") == .simple("OK"))
+            #expect(try await client.ask("CORDWOOD.SNAPSHOT", "CREATE", "12")["index"] == .integer(3))
+            guard case .array(let snapshots) = try await client.ask("CORDWOOD.SNAPSHOT", "LIST") else {
+                throw TestFailure("no list")
+            }
+            #expect(snapshots.count == 1 && snapshots.first?["events"] == .integer(3))
             #expect(try await client.ask("CORDWOOD.FLOOR")["durable_index"] == log["durable_index"])
             #expect(
                 try await client.ask("CORDWOOD.PARTITION", "STATUS", "99")

@@ -85,6 +85,9 @@ struct CommandTable {
             .barrier, "CORDWOOD.BARRIER", arity: -5, [.readonly], .administration,
             syntax: "index|NOW TIMEOUT ms *|partition [partition ...]", "Waits until partitions have applied an index"),
         .init(
+            .snapshot, "CORDWOOD.SNAPSHOT", arity: -2, [.admin], .administration,
+            syntax: "CREATE [partition] | LIST", "Takes and lists machine snapshots"),
+        .init(
             .shutdown, "CORDWOOD.SHUTDOWN", arity: -1, [.admin, .loading], .administration, syntax: "[NOW]",
             "Drains and ends the node"),
         .init(

@@ -1,4 +1,5 @@
 import CordwoodBase
+import CordwoodIO
 import CordwoodMachine
 import CordwoodNode
 import CordwoodRESP
@@ -146,6 +147,65 @@ extension Dispatcher {
         case .timedOut(let lags):
             let text = lags.map { "\($0.partition)=\($0.pendingEntries)" }.joined(separator: " ")
             throw CommandError(.timeout, "not applied yet, entries behind by partition: \(text)")
+        }
+    }
+
+    // MARK: CORDWOOD.SNAPSHOT
+
+    func snapshot(_ request: Request, on connection: ClientConnection) async throws(CommandError) {
+        var arguments = ArgumentCursor(request, from: 2)
+        let name = request[1]
+        switch true {
+        case name.matches("CREATE"):
+            if arguments.isAtEnd {
+                var taken: [(PartitionID, PartitionLogIndex?)] = []
+                for status in server.partitionStatuses {
+                    taken.append((status.partition, await server.node.machines.snapshot(status.partition)))
+                }
+                connection.output.array(taken.count)
+                for (partition, index) in taken { describe(partition, index, to: &connection.output) }
+            } else {
+                let partition = try server.events.partition(&arguments)
+                try arguments.end()
+                let index = await server.node.machines.snapshot(partition)
+                describe(partition, index, to: &connection.output)
+            }
+        case name.matches("LIST"):
+            try arguments.end()
+            try await listSnapshots(on: connection)
+        default: throw unknownSubcommand(name, of: "CORDWOOD.SNAPSHOT")
+        }
+    }
+
+    private func describe(_ partition: PartitionID, _ index: PartitionLogIndex?, to output: inout ReplyBuffer) {
+        output.map(2)
+        output.simple("partition")
+        output.integer(partition.rawValue)
+        output.simple("index")
+        if let index { output.integer(index.rawValue) } else { output.null() }
+    }
+
+    private func listSnapshots(on connection: ClientConnection) async throws(CommandError) {
+        var found: [SnapshotHeader] = []
+        for status in server.partitionStatuses {
+            do throws(IOError) {
+                found += try await server.node.machines.snapshots.list(status.partition)
+            } catch {
+                throw CommandError(reading: error)
+            }
+        }
+        connection.output.array(found.count)
+        for header in found {
+            let numbers: [(StaticString, UInt64)] = [
+                ("partition", header.partition.rawValue), ("index", header.index.rawValue),
+                ("raft_index", header.raftIndex.rawValue), ("term", header.term.rawValue),
+                ("events", header.eventCount),
+            ]
+            connection.output.map(numbers.count)
+            for (key, value) in numbers {
+                connection.output.simple(key)
+                connection.output.integer(value)
+            }
         }
     }
 

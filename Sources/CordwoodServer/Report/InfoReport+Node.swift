@@ -1,4 +1,5 @@
 import CordwoodBase
+import CordwoodLog
 import CordwoodMachine
 import CordwoodNode
 import CordwoodRaft
@@ -14,6 +15,10 @@ extension InfoReport {
         info.line("rdb_bgsave_in_progress", 0)
         info.line("aof_rewrite_in_progress", 0)
         info.line("store_state", storeState(status))
+        info.line("recovery", server.node.recovery.outcome.rawValue)
+        info.line("torn_tail_bytes", server.node.recovery.discardedBytes)
+        info.line("partition_log_syncs", server.node.partitionLogStatistics.syncs)
+        info.line("partition_log_buffered_bytes", server.node.partitionLogStatistics.bufferedBytes)
     }
 
     private func storeState(_ status: NodeStatus) -> String {
@@ -59,7 +64,12 @@ extension InfoReport {
     func writeLog(_ info: inout InfoText) {
         let log = server.node.status.log
         let floor = server.node.floorReport()
+        let segments = server.node.segments
         info.section("Log")
+        info.line("log_segments", segments.count)
+        info.line("log_bytes", segments.reduce(0) { $0 + $1.endOffset })
+        info.line("log_requested_bytes", server.node.durability.requestedBytes)
+        info.line("log_durable_bytes", server.node.durability.durableBytes)
         info.line("log_first_index", log.startIndex)
         info.line("log_last_index", log.nextIndex.previous)
         info.line("log_durable_index", log.durableIndex)
