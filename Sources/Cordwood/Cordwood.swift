@@ -20,8 +20,8 @@ public final class Cordwood: Sendable {
         self.node = node
     }
 
-    /// Opens a directory, making it when it is missing. The factory makes each partition's machine when the partition is
-    /// first written or recovered; it is called on the loop.
+    /// Opens a directory, making it when it is missing. The factory makes each partition's machine when the partition
+    /// is first written or recovered; it is called on the loop.
     public static func open(
         _ configuration: NodeConfiguration, io: Platform.Choice = .auto,
         log: @escaping @Sendable () -> any LogSink = { SilentLog() },

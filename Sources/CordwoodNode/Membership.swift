@@ -1,8 +1,8 @@
 public import CordwoodBase
 public import CordwoodRaft
 
-/// The group as the node knows it: who is in it under which name, which ids were ever given out, and what was fixed when
-/// the group was made. It lives in the system checkpoint and changes by configuration entries.
+/// The group as the node knows it: who is in it under which name, which ids were ever given out, and what was fixed
+/// when the group was made. It lives in the system checkpoint and changes by configuration entries.
 public struct Membership: Hashable, Sendable {
     /// One incarnation of a disk, under the operator's name for its node.
     public struct Member: Hashable, Sendable {

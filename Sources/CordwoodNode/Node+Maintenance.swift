@@ -93,8 +93,9 @@ extension Node {
 
     // MARK: Congestion
 
-    /// True while a proposal would find no prepared place: the next segment is being made, or the partitions' buffers are
-    /// full. A caller that can wait does so and is told by `whenRelieved`; a proposal made all the same is refused.
+    /// True while a proposal would find no prepared place: the next segment is being made, or the partitions' buffers
+    /// are full. A caller that can wait does so and is told by `whenRelieved`; a proposal made all the same is
+    /// refused.
     public var isCongested: Bool { isCongested(for: configuration.maxEntryBytes) }
 
     func isCongested(for byteCount: Int) -> Bool {

@@ -4,8 +4,8 @@ import CordwoodLog
 public import CordwoodMachine
 import CordwoodRaft
 
-/// Opening: the log first, which is the truth; then the partitions, as far as the log is known to be committed; then the
-/// core, which commits the rest by the group's rules.
+/// Opening: the log first, which is the truth; then the partitions, as far as the log is known to be committed; then
+/// the core, which commits the rest by the group's rules.
 extension Node {
     /// Opens the node of a data directory, making the directory when it is missing. On return everything acknowledged
     /// before is there; a group of one leads, and has applied all of it.

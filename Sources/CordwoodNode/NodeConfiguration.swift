@@ -9,8 +9,8 @@ public struct NodeConfiguration: Sendable {
     public var directory: String
     /// The operator's name for this node.
     public var name: String
-    /// Number of partitions, fixed when the directory is made: `nil` takes what the directory has, or 32. Another number
-    /// than the directory's is refused.
+    /// Number of partitions, fixed when the directory is made: `nil` takes what the directory has, or 32. Another
+    /// number than the directory's is refused.
     public var partitionCount: Int?
     public var log: LogStoreOptions
     /// Length at which a partition log begins another file, in bytes.
