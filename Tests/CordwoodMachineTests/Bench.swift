@@ -98,11 +98,11 @@ final class Bench {
                 made(adder)
                 return .synchronous(adder)
             })
-        made = { [unowned self] adder in
-            adders[adder.context.partition] = adder
-            configureAdder(adder)
+        made = { [weak self] adder in
+            self?.adders[adder.context.partition] = adder
+            self?.configureAdder(adder)
         }
-        machine.onCompletion = { [unowned self] in completions.append($0) }
+        machine.onCompletion = { [weak self] in self?.completions.append($0) }
     }
 
     /// Appends one entry with a number for each partition named and hands it over.

@@ -224,6 +224,10 @@ public final class SegmentedAckTracker {
         partitions[at].appended = index.rawValue
         partitions[at].lastRaftIndex = raft.rawValue
         if termRuns.last?.term != term.rawValue { termRuns.append((raft.rawValue, term.rawValue)) }
+        // What comes in below a known position, as in recovery, is passed by the walks at once; a further slice of an
+        // entry that they have passed is marked by itself.
+        if raft.rawValue <= loggedThrough { partitions[at].logged = index.rawValue }
+        if raft.rawValue <= committedThrough { markCommitted(at, index.rawValue) }
         if raft.rawValue <= durable { walkLogged() }
         if raft.rawValue <= commit { walkCommitted() }
     }
@@ -452,17 +456,21 @@ public final class SegmentedAckTracker {
         while raft <= end {
             ring.forEach(at: raft) { slice in
                 let at = Int(slice.partition)
-                let index = slice.index(near: partitions[at].appended)
-                partitions[at].committed = index
-                if classes[Int(partitions[at].quorumClass)].followsCommit {
-                    partitions[at].confirmed = index
-                } else if index <= partitions[at].announced {
-                    confirm(slice.partition, index)
-                }
+                markCommitted(at, slice.index(near: partitions[at].appended))
             }
             raft += 1
         }
         committedThrough = max(committedThrough, end)
+    }
+
+    @inline(__always)
+    private func markCommitted(_ at: Int, _ index: UInt64) {
+        partitions[at].committed = index
+        if classes[Int(partitions[at].quorumClass)].followsCommit {
+            partitions[at].confirmed = index
+        } else if index <= partitions[at].announced {
+            confirm(UInt16(at), index)
+        }
     }
 
     /// Drops from the front what no partition needs any more.

@@ -74,7 +74,7 @@ public final class PartitionDispatcher {
         lastRaftIndex = index.rawValue
         dispatchedIndex = index.rawValue
         for number in 0..<configuration.partitionCount { register(PartitionID(UInt64(number))) }
-        tracker.onConfirmed = { [unowned self] in showConfirmed($0) }
+        tracker.onConfirmed = { [weak self] in self?.showConfirmed($0) }
     }
 
     // MARK: Partitions

@@ -96,7 +96,7 @@ extension SegmentedStateMachine {
             MachineContext(
                 partition: partition, log: PartitionLogReader(lane.log),
                 derived: MachineFiles(partition: partition, snapshots: snapshots),
-                watermark: { [unowned dispatcher] in dispatcher.watermark(of: partition) },
+                watermark: { [dispatcher] in dispatcher.watermark(of: partition) },
                 report: { [weak self, weak lane] line in
                     if let lane { self?.report(lane, .info, line) }
                 }))

@@ -84,9 +84,10 @@ public final class SegmentedStateMachine {
         self.sessions = sessions
         self.factory = factory
         lanes = Array(repeating: nil, count: dispatcher.partitionCount)
-        logs.onPersisted = { [unowned self] in persisted($0) }
-        logs.onFailure = { [unowned self] partition, error in
-            if let lane = lanes[Int(partition.rawValue)] { freeze(lane, "partition log: \(error)") }
+        logs.onPersisted = { [weak self] in self?.persisted($0) }
+        logs.onFailure = { [weak self] partition, error in
+            guard let self, let lane = lanes[Int(partition.rawValue)] else { return }
+            freeze(lane, "partition log: \(error)")
         }
     }
 
