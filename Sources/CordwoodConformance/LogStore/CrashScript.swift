@@ -26,6 +26,16 @@ public struct CrashScript: Sendable, CustomStringConvertible {
                 try await log.settle()
             }
         },
+        CrashScript("append with batches in flight (7/36)") { log in
+            for _ in 0..<2 {
+                for _ in 0..<4 {
+                    try log.begin(append: 2, term: 1, payloadBytes: 800)
+                    log.store.endBatch()
+                }
+                try log.begin(replaceFrom: log.store.nextIndex - 2, count: 1, term: 2)
+                try await log.settle()
+            }
+        },
         CrashScript("append large entries") { log in
             for bytes in [4000, 9000, 500] { try await log.append(1, term: 1, payloadBytes: bytes) }
         },

@@ -81,8 +81,14 @@ extension SegmentedLogStoreFactory {
     /// Opens the store of a world, with small segments: what crash explorations and damage sweeps are made with.
     @Sendable
     public static func openSmall(_ seams: Seams) async throws -> any RaftLogStore {
-        try await SegmentedLogStore.open(
-            directory: "/log", identity: SegmentedLogStoreFactory.identity,
-            options: SegmentedLogStoreFactory.smallSegments, seams: seams)
+        try await openSmall(seams, depth: 1)
+    }
+
+    /// As `openSmall`, with up to `depth` batches in flight.
+    public static func openSmall(_ seams: Seams, depth: Int) async throws -> any RaftLogStore {
+        var options = SegmentedLogStoreFactory.smallSegments
+        options.depth = depth
+        return try await SegmentedLogStore.open(
+            directory: "/log", identity: SegmentedLogStoreFactory.identity, options: options, seams: seams)
     }
 }

@@ -18,4 +18,22 @@ struct CrashTests {
         #expect(report.states > report.crashPoints)
         print("\(script), sectors of \(sectorBytes): \(report)")
     }
+
+    @Test("holds a prefix of it, however many batches were in flight", arguments: 2...4)
+    func keepsAPrefix(depth: Int) throws {
+        let scripts = CrashScript.all.filter { $0.name.hasPrefix("append with") || $0.name.hasPrefix("everything") }
+        for script in scripts {
+            var exploration = CrashExploration { seams in
+                try await SegmentedLogStoreFactory.openSmall(seams, depth: depth)
+            }
+            exploration.seed = UInt64(depth)
+            exploration.disk.sectorBytes = 4096
+            exploration.disk.latencyNanoseconds = 20_000...2_000_000
+            exploration.exhaustiveUnits = 4
+            exploration.sampledStates = 6
+            exploration.recoveryStride = 31
+            exploration.sampledRecoveryStates = 2
+            print("\(script), depth \(depth): \(try exploration.run(script.body))")
+        }
+    }
 }

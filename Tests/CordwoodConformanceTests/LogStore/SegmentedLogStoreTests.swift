@@ -1,5 +1,6 @@
 import CordwoodConformance
 import CordwoodIO
+import CordwoodLog
 import CordwoodVirtual
 import Testing
 
@@ -20,12 +21,15 @@ struct SegmentedLogStoreConformanceTests {
         }
     }
 
-    @Test("agrees with the model on random sequences with crashes", arguments: 1...8 as ClosedRange<UInt64>)
+    @Test("agrees with the model on random sequences with crashes", arguments: 1...12 as ClosedRange<UInt64>)
     func agreesWithTheModel(seed: UInt64) throws {
         let world = VirtualWorld(seed: seed)
+        var options = SegmentedLogStoreFactory.smallSegments
+        options.depth = Int(seed % 4) + 1
+        world.disk.options.sectorBytes = seed % 2 == 0 ? 512 : 4096
+        let factory = SegmentedLogStoreFactory(world: world, options: options)
         try world.run { _ in
-            try await LogStoreConformance.randomSequence(
-                on: SegmentedLogStoreFactory(world: world), seed: seed, steps: 300)
+            try await LogStoreConformance.randomSequence(on: factory, seed: seed, steps: 500)
         }
     }
 }
