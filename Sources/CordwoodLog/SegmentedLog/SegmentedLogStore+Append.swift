@@ -78,8 +78,11 @@ extension SegmentedLogStore {
     /// True when an append of so many framed bytes has a preallocated place; the reserve does not count.
     public func canAdmit(bytes: Int) -> Bool {
         guard health == .ok, let stream, let commit else { return false }
-        // A batch that does not fit leaves the rest of its segment unused: half of a spare can be relied on at least.
-        let ready = stream.remainingBytes + (stream.pool?.readyBytes ?? 0)
+        // A batch that does not fit leaves the rest of its segment unused, at most half of it: of the spares half can be
+        // relied on, less what header, carry and seal take.
+        let overhead = UInt64(4 * stream.alignmentBytes)
+        let spares = (stream.pool?.readyBytes ?? 0) / 2
+        let ready = stream.remainingBytes + (spares > overhead ? spares - overhead : 0)
         return UInt64(bytes + commit.pendingBytes + stream.alignmentBytes) <= ready && !commit.isStalled
     }
 
