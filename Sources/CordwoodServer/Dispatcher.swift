@@ -113,6 +113,8 @@ struct Dispatcher {
         let subscriptions: [StaticString] = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUBLISH"]
         if transactions.contains(where: { name.matches($0) }) { return "see EMAPPEND" }
         if subscriptions.contains(where: { name.matches($0) }) { return "see ESUB" }
+        let unserved: [StaticString] = ["ESUB", "EPSUB", "EACK", "EUNSUB"]
+        if unserved.contains(where: { name.matches($0) }) { return "this version serves no subscriptions" }
         if name.matches("GET") { return "see EGET" }
         return name.matches("SET") ? "see EAPPEND" : nil
     }

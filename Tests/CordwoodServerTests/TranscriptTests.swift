@@ -45,6 +45,10 @@ struct Transcript {
             ("MULTI\r\n", "-ERR unknown command 'MULTI', with args beginning with: ; see EMAPPEND\r\n"),
             ("SUBSCRIBE a\r\n", "-ERR unknown command 'SUBSCRIBE', with args beginning with: 'a' ; see ESUB\r\n"),
             (
+                "ESUB s1\r\n",
+                "-ERR unknown command 'ESUB', with args beginning with: 's1' ; this version serves no subscriptions\r\n"
+            ),
+            (
                 "CLIENT MAINT_NOTIFICATIONS ON\r\n",
                 "-ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP.\r\n"
             ),
