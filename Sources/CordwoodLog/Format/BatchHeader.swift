@@ -44,7 +44,7 @@ public struct BatchHeader: Hashable, Sendable {
         writer.integer(previousLink.rawValue)
         writer.ordinal(commitHint)
         writer.integer(bodyChecksum)
-        writer.zeros(16)  // room for an authentication tag
+        writer.zeros(24)  // room for an authentication tag, and zero
         let link = Self.checksum(UnsafeRawBufferPointer(writer.bytes), seed: seed)
         writer.offset = 0
         writer.integer(link.rawValue)
