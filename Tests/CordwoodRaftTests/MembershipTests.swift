@@ -288,6 +288,37 @@ import Testing
         #expect(group[2].core.commitIndex >= 12 && group[2].core.configuration.voters.contains(4))
     }
 
+    /// B14, the documented limit: with two members, one crash at the wrong moment leaves the other unaware of a
+    /// committed change. It elects nobody, and loses nothing, until the one that knows is back.
+    @Test func b14WhoeverDoesNotKnowOfACommittedChangeWaitsForOneWhoDoes() throws {
+        var group = try led(2, learners: 1)
+        group.loses = { $0.kind == .append && $0.entryCount == 0 || $0.kind == .heartbeat }
+        group.propose(1, ConfigurationChange([.addVoter(3)]))
+        group.settle()
+        #expect(group[1].core.configuration.voters == [1, 2, 3] && group[2].core.configuration.voters == [1, 2])
+        group.loses = { _ in false }
+        group.crash(1)
+        for _ in 0..<60 {
+            for id in [2, 3] as [ReplicaID] { group.tick(id) }
+            group.settle()
+        }
+        #expect(group.leader == nil)
+        try group.restart(1)
+        for _ in 0..<60 {
+            for id in group.ids { group.tick(id) }
+            group.settle()
+        }
+        #expect(group.leader != nil && group.ids.allSatisfy { group[$0].core.configuration.voters == [1, 2, 3] })
+    }
+
+    @Test func manyMembersElectAndCommit() throws {
+        var group = try led(45)
+        group.propose(1)
+        group.settle()
+        #expect(group.leader == 1 && group[1].core.commitIndex == 12)
+        #expect(group.ids.allSatisfy { group[$0].commands == [1] })
+    }
+
     @Test func messagesOfStrangersCountForNothing() throws {
         var group = try led(3)
         var stray = RaftMessage(.appendResponse, from: 9, to: 1, term: 7)
