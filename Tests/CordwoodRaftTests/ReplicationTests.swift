@@ -236,6 +236,14 @@ import Testing
         #expect(probe.core.durableIndex == 1)
     }
 
+    @Test func b11WhatReplacesADurableTailIsNotDurableYet() throws {
+        var probe = try CoreProbe(log: [1, 1, 1])
+        let effects = probe.receive(probe.append(term: 2, after: 1, 1, count: 2, commit: 3), terms: [2, 2])
+        #expect(probe.core.durableIndex == 1 && probe.core.commitIndex == 3)
+        #expect(effects.handedOut == [1..<2])
+        #expect(probe.step(.durable(probe.core.durabilityToken)).handedOut == [2..<4])
+    }
+
     @Test func aFollowerTakesFurtherAppendsWhileAWriteIsUnderWayAndAnswersEach() throws {
         var group = try Group(3)
         group.campaign(1)
