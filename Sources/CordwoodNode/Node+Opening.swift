@@ -111,7 +111,7 @@ extension Node {
                 recovery: store.recovery, dispatcher: dispatcher, machines: machines, partitionLogs: partitionLogs,
                 core: core, membership: membership, lastTimestampMicroseconds: history.lastTimestampMicroseconds))
         node.resume(history.uncommitted)
-        if node.membership.configuration.voters == [replica] { await node.takeLead(history.uncommitted) }
+        if node.membership.configuration.voters == [replica] { await node.takeLead() }
         return node
     }
 
@@ -210,19 +210,18 @@ extension Node {
         store.endBatch()
     }
 
-    /// A group of one is led by its own vote, one durable write. It leads, and has applied what was not known to be
-    /// committed, before anyone may ask it: what was visible once is visible at once. Partitions that stand still are
-    /// not waited for; a store that cannot be written serves what is known to be committed.
-    private func takeLead(_ uncommitted: [Entry]) async {
+    /// A group of one is led by its own vote, one durable write. It leads, and its machines have applied all that the
+    /// log holds, before anyone may ask it: what was visible once is visible at once. A store that cannot be written
+    /// serves what is known to be committed.
+    private func takeLead() async {
         step(.campaign)
-        do throws(LogError) { try await store.flush() } catch { return }
-        guard let index = try? await readIndex() else { return }
-        let concerned = Set(uncommitted.flatMap { $0.slices.map(\.partition) }).sorted()
-        let patienceNanoseconds: UInt64 = 100_000_000
-        while case .timedOut(let lags) = await barrier(
-            through: index, partitions: concerned, timeoutNanoseconds: patienceNanoseconds),
-            !lags.allSatisfy({ isFrozen($0.partition) })
-        {}
+        do throws(LogError) {
+            try await store.flush()
+            _ = try? await readIndex()
+        } catch {
+            log.write(LogEvent(.warn, "raft", "does not lead", fields: [.init("reason", "\(error)")]))
+        }
+        await machines.settle()
     }
 
     /// The parts of a data directory.

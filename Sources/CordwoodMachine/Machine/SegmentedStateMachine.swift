@@ -272,6 +272,17 @@ public final class SegmentedStateMachine {
         return lane.machine
     }
 
+    /// Returns once the partitions at work have applied what was handed to them before the call. Those that stand still
+    /// are not waited for, and those that nobody has used yet stay closed.
+    public func settle() async {
+        for partition in lanes.indices.map({ PartitionID(UInt64($0)) }) {
+            guard let lane = lanes[Int(partition.rawValue)], lane.state == .opening || lane.state == .draining else {
+                continue
+            }
+            _ = await machine(of: partition)
+        }
+    }
+
     /// Why a partition stands still, if it does.
     public func frozenReason(of partition: PartitionID) -> String? {
         guard partition.rawValue < UInt64(lanes.count),

@@ -1,0 +1,13 @@
+import ProcessTestSupport
+import Testing
+
+@Suite("A node that is killed under load", .serialized)
+struct CrashTests {
+    @Test("gives back what it acknowledged", .timeLimit(.minutes(5)), arguments: ["uring", "posix"])
+    func givesBack(_ io: String) throws {
+        let node = Checkout.program("cordwood-node")
+        let run = try Command("tools/crash", "--rounds", "25", "--io", io, "--binary", node, seconds: 240)
+        #expect(run.exitCode == 0, "\(run.said)")
+        print(run.output, terminator: "")
+    }
+}
