@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The simplest node there could be: one file of writes, one lock, no consensus. It is what the crash harness is tested
 against, well behaved or with a fault of choice: `--fault lose` forgets the last write at every start, `--fault early`
-answers before it writes, `--fault repeat` ignores event ids."""
+answers before it writes, `--fault repeat` ignores event ids, and
+now and then drops a connection in place of an answer."""
 
 import argparse
 import json
@@ -131,7 +132,10 @@ class Handler(socketserver.StreamRequestHandler):
             for _ in range(int(header[1:])):
                 count = int(self.rfile.readline()[1:])
                 words.append(self.rfile.read(count + 2)[:-2].decode())
-            self.wfile.write(rendered(answer(self.server.store, words[0], words[1:])))
+            reply = rendered(answer(self.server.store, words[0], words[1:]))
+            if self.server.store.fault == "repeat" and words[0] == "EAPPEND" and hash(reply) % 50 == 0:
+                return
+            self.wfile.write(reply)
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -41,7 +41,7 @@ class CrashTests(unittest.TestCase):
         self.assertIn("LOST: write", result.stdout)
 
     def test_finds_an_event_id_that_is_stored_twice(self):
-        result = self.run_with("repeat", rounds=30)
+        result = self.run_with("repeat")
         self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
         self.assertIn("stored twice", result.stdout)
 
