@@ -86,7 +86,8 @@ extension Node {
         let covered = min(dispatcher.floor.previous, core.appliedIndex)
         try await store.writeSystemCheckpoint(
             SystemCheckpoint(
-                configuration: membership.encoded(), sessions: machines.encodedSessions(floor: dispatcher.floor), routingEpoch: 1,
+                configuration: membership.encoded(), sessions: machines.encodedSessions(floor: dispatcher.floor),
+                routingEpoch: 1,
                 partitions: partitionLogs.lines))
         maintenance.checkpointCovers = max(maintenance.checkpointCovers, covered)
     }

@@ -144,8 +144,9 @@ public struct CrashExploration: Sendable {
         if kept > moment.acknowledged { report.statesWithUnacknowledged += 1 }
         guard withRecoveryCrashes else { return }
 
-        // Nobody has seen the result of a recovery that was cut off. A torn batch may even be whole again after it, when
-        // what is written over it repairs just the sectors that were torn: that is as if they had been kept at first.
+        // Nobody has seen the result of a recovery that was cut off. A torn batch may even be whole again after it,
+        // when what is written over it repairs just the sectors that were torn: that is as if they had been kept at
+        // first.
         for (number, recovery) in recoveryMoments.enumerated() {
             let states = recovery.image.crashStates(
                 limit: sampledRecoveryStates, exhaustiveUnits: 1, sectorBytes: disk.sectorBytes,

@@ -7,8 +7,8 @@ internal import CordwoodRaft
 /// Records are framed into the open batch. `submit` asks that the open batch goes out as soon as one of `depth` places
 /// is free; what is appended until then joins it. Batches are placed in order and written side by side; completions
 /// count only as a prefix. Before a batch that does not fit, everything in flight is awaited and the segment is rolled.
-/// Lack of space for the next segment is waited out. When the newest data have been durable for `promiseDelay` without a
-/// later batch to say so, one batch is written that holds nothing but the promise.
+/// Lack of space for the next segment is waited out. When the newest data have been durable for `promiseDelay` without
+/// a later batch to say so, one batch is written that holds nothing but the promise.
 final class GroupCommit {
     struct Limits {
         /// A batch is closed when the next record would make it larger than this, in bytes.

@@ -164,7 +164,8 @@ package struct LogContents {
     mutating func begin(with carry: CarryRecord) {
         boundary = carry.boundary
         last = carry.last
-        // Entries between the boundary and the last one may be in segments that are gone; the boundary has to pass them.
+        // Entries between the boundary and the last one may be in segments that are gone; the boundary has to pass
+        // them.
         terms = TermRuns(boundary: carry.last.index, term: carry.last.term)
         traces = Self.traces(behind: carry.last)
         tails.forget(through: carry.last.index)

@@ -51,7 +51,8 @@ extension SegmentedLogStore {
         return ticket(index: 0)
     }
 
-    /// Puts the acknowledgement gate in force from the next entry on. Must be durable before an acknowledgement under it.
+    /// Puts the acknowledgement gate in force from the next entry on. Must be durable before an acknowledgement under
+    /// it.
     public func recordGate(_ gate: AckGate) throws(LogError) -> LogTicket {
         let commit = try requireWritable()
         let record = GateRecord(gate: gate, from: nextIndex)
@@ -78,8 +79,8 @@ extension SegmentedLogStore {
     /// True when an append of so many framed bytes has a preallocated place; the reserve does not count.
     public func canAdmit(bytes: Int) -> Bool {
         guard health == .ok, let stream, let commit else { return false }
-        // A batch that does not fit leaves the rest of its segment unused, at most half of it: of the spares half can be
-        // relied on, less what header, carry and seal take.
+        // A batch that does not fit leaves the rest of its segment unused, at most half of it: of the spares half can
+        // be relied on, less what header, carry and seal take.
         let overhead = UInt64(4 * stream.alignmentBytes)
         let spares = (stream.pool?.readyBytes ?? 0) / 2
         let ready = stream.remainingBytes + (spares > overhead ? spares - overhead : 0)
@@ -208,8 +209,8 @@ extension SegmentedLogStore {
         return batch
     }
 
-    /// Follows a truncation of the contents, with no batch open: a new epoch, begun by the truncation record as the first
-    /// of its batch.
+    /// Follows a truncation of the contents, with no batch open: a new epoch, begun by the truncation record as the
+    /// first of its batch.
     private func dropSuffix(_ commit: GroupCommit) {
         let last = contents.last
         commit.truncate(after: last.index)

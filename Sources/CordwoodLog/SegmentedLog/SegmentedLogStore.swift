@@ -48,7 +48,8 @@ public final class SegmentedLogStore: RaftLogStore {
     var waiters: [(sequence: UInt64, continuation: UnsafeContinuation<Void, Never>)] = []
     /// Where the log starts for its readers while a compaction still looks up its boundary.
     var pendingStart: RaftIndex = 1
-    /// The next entry is the first behind a truncation or another replacement, or may be: the log may have ended with one.
+    /// The next entry is the first behind a truncation or another replacement, or may be: the log may have ended with
+    /// one.
     var followsReplacement = true
     /// Rises with every truncation and replacement: a read that awaited looks at it.
     var revision = 0

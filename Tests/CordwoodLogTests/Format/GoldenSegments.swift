@@ -3,8 +3,8 @@ import CordwoodIO
 import CordwoodLog
 import CordwoodRaft
 
-/// The segments of `Fixtures/segments/v1`, made anew: two small files that hold every kind of record of a segmented log,
-/// byte for byte a function of what stands here.
+/// The segments of `Fixtures/segments/v1`, made anew: two small files that hold every kind of record of a segmented
+/// log, byte for byte a function of what stands here.
 enum GoldenSegments {
     static let allocatedBytes = 65_536
 

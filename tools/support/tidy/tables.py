@@ -98,9 +98,6 @@ SEED_NAMES = [
     "PartitionDispatcher", "PartitionMasterPolicy", "PartitionQuorumRule", "QuorumDecision", "AckOutcome",
     "DurabilityCursor",
 ]
-# Pages that sources may name before they are written.
-AWAITED_PAGES = {"docs/format.md"}
-
 # One concept, one word: identifiers that say it otherwise, and the word to use.
 SYNONYMS = [
     (r"\w*(?:[fF]lushed|[sS]ynced|[sS]table)Index", "durableIndex"),
