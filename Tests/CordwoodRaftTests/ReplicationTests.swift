@@ -155,6 +155,15 @@ import Testing
         #expect(probe.core.progress(of: 3)?.next == 2)
     }
 
+    @Test func b10AnAnswerOfAnOlderTermCommitsNothing() throws {
+        var probe = try CoreProbe(log: [1], term: 1)
+        _ = probe.lead()
+        #expect(probe.receive(probe.answer(.appendResponse, from: 2, term: 1, index: 2)).isEmpty)
+        #expect(probe.core.commitIndex == 0)
+        _ = probe.receive(probe.answer(.appendResponse, from: 2, term: 2, index: 2))
+        #expect(probe.core.commitIndex == 2)
+    }
+
     @Test func anAcknowledgementBeyondTheLogIsNotTaken() throws {
         var probe = try leading()
         #expect(probe.receive(probe.answer(.appendResponse, from: 2, index: 99)).isEmpty)
