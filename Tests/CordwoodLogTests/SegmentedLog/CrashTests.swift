@@ -89,7 +89,8 @@ private struct CrashRun {
         #expect(
             isLegal,
             """
-            \(place): found \(found.testDescription), legal \(legal.map(\.testDescription)); \(report); files \(image.paths)
+            \(place): found \(found.testDescription), legal \(legal.map(\.testDescription)); \(report); \
+            files \(image.paths)
             """)
         moment = found
         image = after.crash()
