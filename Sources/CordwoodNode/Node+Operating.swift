@@ -16,13 +16,10 @@ extension Node {
         while !isWarm, !isClosing { await withUnsafeContinuation { warmers.append($0) } }
     }
 
-    /// Opens the partitions that hold something, one after the other, beside whatever clients ask for meanwhile.
+    /// Opens the partitions that hold something, a few at a time, beside whatever clients ask for meanwhile.
     func warmUp() {
         seams.scheduler.spawn("warm-up") { [self] in
-            for line in partitionLogs.lines {
-                if isClosing { break }
-                _ = await machines.machine(of: line.partition)
-            }
+            await machines.open(partitionLogs.lines.map(\.partition)) { [self] in !isClosing }
             isWarm = true
             let waiting = warmers
             warmers = []
@@ -55,11 +52,12 @@ extension Node {
     @discardableResult
     public func unfreeze(_ partition: PartitionID) -> Bool { machines.unfreeze(partition) }
 
-    /// Waits until partitions have applied everything up to a Raft index; all of them when none is named.
+    /// Waits until partitions have applied everything up to a Raft index; all of them when none is named. Those that
+    /// were not used since the start are opened for it.
     public func barrier(
         through index: RaftIndex, partitions: [PartitionID]?, timeoutNanoseconds: UInt64
     ) async -> BarrierResult {
-        await dispatcher.barrier(on: partitions, through: index, timeoutNanoseconds: timeoutNanoseconds)
+        await machines.barrier(on: partitions, through: index, timeoutNanoseconds: timeoutNanoseconds)
     }
 
     /// The timestamp of the newest entry proposed here, in milliseconds since 1970.

@@ -73,7 +73,7 @@ public final class Server {
     public var clientCount: Int { clients.count }
 
     /// Begins to listen and to accept, once everything that was acknowledged before the start can be read: the node
-    /// leads and has applied what its log held.
+    /// leads and has handed out what its log held. A read opens its partition, so none is waited for here.
     public func open() async throws(IOError) {
         await untilCaughtUp()
         let endpoint = options[NodeOption.clientAddress]
@@ -106,9 +106,9 @@ public final class Server {
             do throws(ProposalRejection) {
                 let index = try await node.readIndex()
                 let result = await node.barrier(
-                    through: index, partitions: nil, timeoutNanoseconds: Server.catchUpReportNanoseconds)
+                    through: index, partitions: [], timeoutNanoseconds: Server.catchUpReportNanoseconds)
                 if result == .applied { return }
-                log.write(LogEvent(.info, "client", "waiting for the partitions to catch up"))
+                log.write(LogEvent(.info, "client", "waiting for the log to be handed out"))
             } catch {
                 // There is no leader yet: the group's first election comes within a few ticks.
                 if case .closing = error { return }

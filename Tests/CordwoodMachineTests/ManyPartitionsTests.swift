@@ -52,4 +52,52 @@ import Testing
             #expect(bench.dispatcher.watermark(of: 3201) == 1)
         }
     }
+
+    /// After a restart with everything persisted no lane is open. A barrier opens what it names, and no more.
+    @Test func aBarrierOpensThePartitionsThatItWaitsFor() throws {
+        let world = VirtualWorld(seed: 3)
+        let (entries, checkpoint) = try world.run { seams in
+            let bench = Bench(seams, partitions: 64)
+            for number in 0..<96 as Range<UInt64> { try bench.propose([PartitionID(number % 48): number]) }
+            _ = await bench.settle()
+            try await bench.pool.persistAll()
+            return (bench.entries, bench.checkpoint)
+        }
+        try VirtualWorld(seed: 4, disk: world.crash()).run { seams in
+            let bench = Bench(seams, partitions: 64, log: entries, checkpoint: checkpoint)
+            let last = RaftIndex(UInt64(entries.count))
+            let report = try await bench.recover(checkpoint: checkpoint, from: last)
+            #expect(report.openedPartitions == 0)
+            let named = await bench.machine.barrier(on: [5, 7, 60], through: last, timeoutNanoseconds: 1_000_000_000)
+            #expect(named == .applied)
+            #expect(bench.adders.keys.sorted() == [5, 7])
+            let all = await bench.machine.barrier(through: last, timeoutNanoseconds: 1_000_000_000)
+            #expect(all == .applied)
+            #expect(bench.adders.count == 48)
+        }
+    }
+
+    @Test func aBarrierThatRanOutOfTimeOpensNothingMore() throws {
+        let world = VirtualWorld(seed: 5)
+        let (entries, checkpoint) = try world.run { seams in
+            let bench = Bench(seams, partitions: 64)
+            for number in 0..<64 as Range<UInt64> { try bench.propose([PartitionID(number): number]) }
+            _ = await bench.settle()
+            try await bench.pool.persistAll()
+            return (bench.entries, bench.checkpoint)
+        }
+        try VirtualWorld(seed: 6, disk: world.crash()).run { seams in
+            let bench = Bench(seams, partitions: 64, log: entries, checkpoint: checkpoint)
+            let last = RaftIndex(UInt64(entries.count))
+            _ = try await bench.recover(checkpoint: checkpoint, from: last)
+            let result = await bench.machine.barrier(through: last, timeoutNanoseconds: 0)
+            guard case .timedOut(let lags) = result else {
+                Issue.record("nothing is open, and the barrier says \(result)")
+                return
+            }
+            #expect(lags.count == 64)
+            await seams.clock.sleep(nanoseconds: 1_000_000_000)
+            #expect(bench.adders.count <= 8)
+        }
+    }
 }

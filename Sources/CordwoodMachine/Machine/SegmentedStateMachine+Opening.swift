@@ -10,6 +10,8 @@ internal import CordwoodLog
 extension SegmentedStateMachine {
     /// Lanes that read snapshots and logs at one time.
     private static let openingSlots = 16
+    /// Of these, what one caller who wants many lanes open takes.
+    private static let openingsAtOnce = 8
 
     func beginOpening(_ lane: PartitionLane) {
         guard !isRecovering, !isClosed else { return }
@@ -34,6 +36,39 @@ extension SegmentedStateMachine {
         if toOpenHead == toOpen.count {
             toOpen.removeAll()
             toOpenHead = 0
+        }
+    }
+
+    /// Opens those of the partitions named that hold something and nobody has used yet, and returns once they are open
+    /// or stand still, or soon after nobody wants them any more. A few are asked for at a time, so that a partition
+    /// that somebody else asks for never waits behind all of them.
+    public func open(_ partitions: [PartitionID], while isWanted: @escaping () -> Bool = { true }) async {
+        var next = partitions.makeIterator()
+        func openRest() async {
+            while !isClosed, isWanted(), let partition = next.next() {
+                guard isUnopened(partition) else { continue }
+                _ = await machine(of: partition)
+            }
+        }
+        var remaining = Self.openingsAtOnce
+        await withUnsafeContinuation { (done: UnsafeContinuation<Void, Never>) in
+            for _ in 0..<Self.openingsAtOnce {
+                seams.scheduler.spawn("open several partitions") {
+                    await openRest()
+                    remaining -= 1
+                    if remaining == 0 { done.resume() }
+                }
+            }
+        }
+    }
+
+    /// Whether a partition holds something that its machine, not being open yet, has not applied.
+    private func isUnopened(_ partition: PartitionID) -> Bool {
+        guard dispatcher.has(partition) else { return false }
+        switch lanes[Int(partition.rawValue)]?.state {
+        case nil: return logs.store(of: partition).writtenIndex > 0
+        case .closed, .opening: return true
+        case .idle, .draining, .meeting, .frozen: return false
         }
     }
 

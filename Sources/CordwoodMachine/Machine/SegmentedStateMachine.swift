@@ -283,6 +283,23 @@ public final class SegmentedStateMachine {
         }
     }
 
+    /// Returns once every partition named has applied everything up to a Raft index, or when time is up; with `nil` all
+    /// partitions are meant. Partitions that hold something and that nobody has used since the start are opened for it.
+    public func barrier(
+        on named: [PartitionID]? = nil, through raft: RaftIndex, timeoutNanoseconds: UInt64
+    ) async -> BarrierResult {
+        let lagging = (named ?? lanes.indices.map { PartitionID(UInt64($0)) }).filter {
+            dispatcher.has($0) && !dispatcher.hasApplied($0, through: min(raft, dispatchedThrough))
+        }
+        var isOver = false
+        if !lagging.isEmpty {
+            seams.scheduler.spawn("open partitions for a barrier") { await self.open(lagging) { !isOver } }
+        }
+        let result = await dispatcher.barrier(on: named, through: raft, timeoutNanoseconds: timeoutNanoseconds)
+        isOver = true
+        return result
+    }
+
     /// Why a partition stands still, if it does.
     public func frozenReason(of partition: PartitionID) -> String? {
         guard partition.rawValue < UInt64(lanes.count),
