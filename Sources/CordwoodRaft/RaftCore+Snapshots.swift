@@ -72,6 +72,7 @@ extension RaftCore {
             return false
         }
         log.install(position)
+        proposals.truncate(after: position.index)
         handedOut = position.index
         table = PeerTable(configuration: configuration, lastIndex: log.last, window: table.window)
         record(into: &effects)

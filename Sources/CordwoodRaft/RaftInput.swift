@@ -57,7 +57,6 @@ public enum ProposalRefusal: Hashable, Sendable {
     case poisoned
 }
 
-/// What becomes of a proposal in the call that makes it.
 /// What became of a proposal, in the same call.
 public enum ProposalAnswer: Hashable, Sendable {
     case accepted(LogPosition)

@@ -168,6 +168,18 @@ import Testing
         #expect(!effects.contains { if case .proposalsAborted = $0 { true } else { false } })
     }
 
+    /// B20: what an install drops behind the snapshot is as a truncation: decided by what is committed there.
+    @Test func b20ProposalsBehindAnInstalledSnapshotAreAbortedWhenAnotherTermIsCommittedThere() throws {
+        var probe = try CoreProbe()
+        _ = probe.lead()
+        _ = probe.propose(count: 9)
+        let installed = receive(&probe, snapshot(probe, 8, 4, term: 5), three)
+        #expect(!installed.contains { if case .proposalsAborted = $0 { true } else { false } })
+        _ = probe.step(.snapshotDurable(LogPosition(index: 8, term: 4)))
+        let append = probe.append(term: 5, after: 8, 4, count: 1, commit: 9)
+        #expect(probe.receive(append, terms: [5]).contains(.proposalsAborted(9..<10, 1)))
+    }
+
     // MARK: Starting
 
     private func start(_ change: (inout RaftStart) -> Void) throws -> RaftCore {
