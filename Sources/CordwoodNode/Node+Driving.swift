@@ -84,13 +84,11 @@ extension Node {
     }
 
     private func write(_ range: Range<RaftIndex>, replaces: Bool, source: AppendSource, _ token: DurabilityToken) {
-        writeBuffer.removeAll(keepingCapacity: true)
         switch source {
         case .proposals:
-            for index in range {
-                guard let entry = tail[index] else { brokenInvariant("proposal \(index) is not in the tail cache") }
-                writeBuffer.append(entry)
-            }
+            invariant(
+                turnEntries.first?.index == range.lowerBound && turnEntries.last?.index == range.upperBound.previous,
+                "the core writes \(range), and the turn's proposals are \(turnEntries.map(\.position))")
         case .termStart:
             takeOwn(
                 Entry(index: range.lowerBound, term: token.term, type: .noOperation, timestampMicroseconds: stamp()))
@@ -104,10 +102,11 @@ extension Node {
         do throws(LogError) {
             let ticket =
                 replaces
-                ? try store.replaceSuffix(from: range.lowerBound, with: writeBuffer) : try store.append(writeBuffer)
+                ? try store.replaceSuffix(from: range.lowerBound, with: turnEntries) : try store.append(turnEntries)
             pendingWrites.append(PendingWrite(sequence: ticket.sequence, token: token))
             armTurn()
         } catch { storeFailed(error) }
+        turnEntries.removeAll(keepingCapacity: true)
     }
 
     /// An entry that the core made itself.
@@ -115,8 +114,7 @@ extension Node {
         do throws(DispatchError) {
             try dispatcher.recordAppended(entry, nowNanoseconds: seams.clock.monotonicNanoseconds)
         } catch { brokenInvariant("entry \(entry.position) of the core: \(error)") }
-        tail.append(entry)
-        writeBuffer.append(entry)
+        turnEntries.append(entry)
     }
 
     // MARK: Durability
@@ -134,6 +132,7 @@ extension Node {
         if durableWaiters > 0 { answerDurable(through: progress.durableIndex) }
         if let settled { step(.durable(settled)) }
         releaseHeldMessages()
+        upkeepIfGrown()
     }
 
     /// Messages to this replica itself go back into the core once what they rest on is durable.
@@ -164,15 +163,22 @@ extension Node {
     private func dispatch(_ range: Range<RaftIndex>) {
         dispatcher.recordCommitted(through: core.commitIndex)
         store.updateCommit(core.commitIndex)
-        dispatchBuffer.removeAll(keepingCapacity: true)
-        for index in range {
-            guard let entry = tail[index] else { brokenInvariant("committed entry \(index) is not in the tail cache") }
-            if entry.type == .configuration { applyConfiguration(entry) }
-            dispatchBuffer.append(entry)
+        var rest = range
+        if let last = recovered.last, range.lowerBound <= last.index {
+            let end = min(range.upperBound, last.index.next)
+            let first = Int(range.lowerBound - recovered[0].index)
+            dispatch(recovered[first..<first + Int(end - range.lowerBound)])
+            if end > last.index { recovered = [] }
+            rest = end..<range.upperBound
         }
-        machines.dispatch(dispatchBuffer)
-        tail.evict(below: range.upperBound)
+        if !rest.isEmpty { dispatch(store.recentEntries(in: rest)) }
+        store.keepsFrom = range.upperBound
         core.step(.applied(range.upperBound.previous), into: &effects)
+    }
+
+    private func dispatch(_ entries: ArraySlice<Entry>) {
+        for at in entries.indices where entries[at].type == .configuration { applyConfiguration(entries[at]) }
+        machines.dispatch(entries)
     }
 
     private func applyConfiguration(_ entry: Entry) {

@@ -9,6 +9,10 @@ extension Node {
     struct Maintenance {
         var timer: TimerToken?
         var ticks: UInt64 = 0
+        /// Bytes of the log from the floor on, when upkeep last looked.
+        var heldBytes: UInt64 = 0
+        /// Durable bytes of the stream when upkeep last began.
+        var durableBytes: UInt64 = 0
         /// A round of upkeep is under way.
         var isRunning = false
         /// Every entry at or below this index is covered by a durable system checkpoint.
@@ -33,8 +37,15 @@ extension Node {
         }
     }
 
+    /// Begins a round of upkeep early when the log has grown by half a segment since the last one.
+    func upkeepIfGrown() {
+        let durableBytes = store.durability.durableBytes
+        if durableBytes - maintenance.durableBytes > configuration.log.segmentBytes / 2 { beginUpkeep() }
+    }
+
     private func beginUpkeep() {
-        guard !maintenance.isRunning, storeFailure == nil else { return }
+        guard !maintenance.isRunning, !isClosing, storeFailure == nil else { return }
+        maintenance.durableBytes = store.durability.durableBytes
         maintenance.isRunning = true
         seams.scheduler.spawn("upkeep") { [self] in
             await upkeep()
@@ -67,9 +78,9 @@ extension Node {
     /// then the boundary, then the bytes.
     private func raiseFloor() async throws(LogError) {
         let floor = dispatcher.floor
-        if dispatcher.pinnedBytes(from: floor) > configuration.log.segmentBytes, let holder = dispatcher.floorHolder {
-            partitionLogs.hasten(holder)
-        }
+        // Known to about a MiB only: nothing is held when everything committed is persisted and applied.
+        maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
+        if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
         guard let reclaimable = store.lastFinishedIndex(below: floor), reclaimable >= store.startIndex else { return }
         if maintenance.checkpointCovers < reclaimable { try await writeCheckpoint() }
         let through = min(reclaimable, maintenance.checkpointCovers)
@@ -100,9 +111,12 @@ extension Node {
     public var isCongested: Bool { isCongested(for: configuration.maxEntryBytes) }
 
     func isCongested(for byteCount: Int) -> Bool {
-        partitionLogs.isSaturated || proposals.count >= Node.maxWaitingProposals
+        partitionLogs.isSaturated || isFloorBehind || proposals.count >= Node.maxWaitingProposals
             || !store.canAdmit(bytes: byteCount + Node.framingBytes)
     }
+
+    /// True when partitions that are only waiting to be persisted hold back as much of the log as they may.
+    private var isFloorBehind: Bool { maintenance.heldBytes > dispatcher.configuration.maxPinnedBytes }
 
     /// Calls `body` once, on the loop, when the node is not congested any more.
     public func whenRelieved(_ body: @escaping () -> Void) {

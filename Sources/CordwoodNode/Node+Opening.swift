@@ -197,8 +197,8 @@ extension Node {
 
     /// Takes up the entries that are not known to be committed, and sets everything in motion.
     private func resume(_ uncommitted: [Entry]) {
-        tail.reset(nextIndex: core.commitIndex.next)
-        for entry in uncommitted { tail.append(entry) }
+        recovered = uncommitted
+        store.keepsFrom = core.commitIndex.next
         store.onProgress = { [unowned self] in storeProgressed($0) }
         machines.onCompletion = { [unowned self] in applied($0) }
         if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }

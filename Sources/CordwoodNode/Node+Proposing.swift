@@ -49,7 +49,7 @@ extension Node {
         do throws(DispatchError) {
             try dispatcher.recordAppended(entry, nowNanoseconds: turnNanoseconds)
         } catch { brokenInvariant("admitted entry \(position): \(error)") }
-        tail.append(entry)
+        turnEntries.append(entry)
         proposals.insert(
             ProposalTable.Waiter(
                 term: position.term, tag: tag, acknowledgement: acknowledgement, observer: observer),

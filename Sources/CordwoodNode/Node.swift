@@ -12,7 +12,7 @@ public import CordwoodRaft
 /// and hands the entries out; the machines apply them and the proposers are answered. Nothing waits for a disk but the
 /// store's own writer, and nothing waits for a machine but its partition.
 ///
-///     propose -> admit -> core accepts (term, index) -> tail cache        per entry, synchronous
+///     propose -> admit -> core accepts (term, index)                      per entry, synchronous
 ///     end of turn -> store.append, endBatch                               per batch
 ///     durable -> core -> committed range -> machines -> answers           per batch
 ///
@@ -37,7 +37,10 @@ public final class Node {
     var isCarryingOut = false
     public internal(set) var membership: Membership
 
-    var tail: TailCache
+    /// Proposals of this turn, in the order of their indexes: written when it ends.
+    var turnEntries: [Entry] = []
+    /// Entries that the log held at the start and that were not known to be committed, until they are handed out.
+    var recovered: [Entry] = []
     var proposals = ProposalTable()
     /// Proposers that wait for durability only.
     var durableWaiters = 0
@@ -48,8 +51,6 @@ public final class Node {
     var pendingWrites: [PendingWrite] = []
     var heldMessages: [HeldMessage] = []
     var settledSequence: UInt64 = 0
-    var writeBuffer: [Entry] = []
-    var dispatchBuffer: [Entry] = []
 
     var isTurnArmed = false
     var turnNanoseconds: UInt64 = 0
@@ -82,7 +83,6 @@ public final class Node {
         partitionLogs = parts.partitionLogs
         core = parts.core
         membership = parts.membership
-        tail = TailCache(nextIndex: parts.store.nextIndex, capacityBytes: parts.configuration.tailCapacityBytes)
         answeredDurable = parts.store.durableIndex
         lastTimestampMicroseconds = parts.lastTimestampMicroseconds
     }

@@ -33,8 +33,6 @@ public struct NodeConfiguration: Sendable {
     public var tickMilliseconds: UInt64
     /// Largest payload of one entry; with its framing it must fit half a segment.
     public var maxEntryBytes: Int
-    /// Payload bytes of the newest entries that are kept in memory beyond what is not applied yet.
-    public var tailCapacityBytes: Int
     /// What one standing partition may hold back in the segmented log; `nil` is eight segments.
     public var maxPinnedBytes: UInt64?
 
@@ -55,7 +53,6 @@ public struct NodeConfiguration: Sendable {
         raft = RaftOptions()
         tickMilliseconds = 100
         maxEntryBytes = 4 << 20
-        tailCapacityBytes = 16 << 20
         maxPinnedBytes = nil
     }
 }

@@ -62,7 +62,7 @@ final class CoreWorkload {
     private var queue: [Packet] = []
     private var queued: [Packet] = []
     private var heads: [EntryHead] = []
-    /// The newest entries' payloads are at hand, as in a node's tail cache.
+    /// The newest entries' payloads are at hand, as in a node.
     private let residentEntries: UInt64 = 1 << 12
 
     init(batch: Int, window: Int, payloadBytes: Int) throws {
@@ -152,7 +152,7 @@ final class CoreWorkload {
         }
     }
 
-    /// Drops old entries, as compaction and a bounded tail cache do.
+    /// Drops old entries, as compaction and a bounded cache do.
     private func forget() {
         for place in cores.indices {
             let applied = cores[place].appliedIndex

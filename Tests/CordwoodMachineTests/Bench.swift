@@ -141,7 +141,7 @@ final class Bench {
         let from = dispatcher.dispatchedThrough
         dispatcher.recordLogged(through: last)
         dispatcher.recordCommitted(through: last)
-        machine.dispatch(Array(entries[Int(from.rawValue)...]))
+        machine.dispatch(entries[Int(from.rawValue)...])
     }
 
     /// Starts from the log and what is on the disk.

@@ -231,6 +231,15 @@ import Testing
         try subject.append(0)
     }
 
+    @Test func aPartitionThatOnlyWaitsToBePersistedIsNotRefused() throws {
+        let subject = Subject { $0.maxPinnedBytes = 8 << 20 }
+        for _ in 0..<12 { try subject.append(1, bytes: 1 << 20) }
+        subject.commit()
+        for index in 1...12 as ClosedRange<UInt64> { try subject.apply(1, PartitionLogIndex(index), bytes: 1 << 20) }
+        #expect(subject.dispatcher.floor == 1)
+        try subject.append(1, bytes: 1 << 20)
+    }
+
     @Test func remove_partition_returns_manifest() throws {
         let subject = Subject()
         try subject.append(0)

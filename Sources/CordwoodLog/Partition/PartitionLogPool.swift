@@ -91,6 +91,8 @@ public final class PartitionLogPool {
     private var wakeUp: UnsafeContinuation<Void, Never>?
     private var idlers: [UnsafeContinuation<Void, Never>] = []
     private var isPressed = false
+    /// What was taken up to here is due, however young.
+    private var hastenedThrough: UInt64 = 0
 
     /// - Parameter registry: what the newest complete system checkpoint says of each non-empty partition.
     public init(
@@ -145,6 +147,13 @@ public final class PartitionLogPool {
     public func hasten(_ partition: PartitionID) {
         guard let store = stores[Int(partition.rawValue)], store.isQueued, !urgent.contains(partition) else { return }
         urgent.append(partition)
+        wake()
+    }
+
+    /// Everything taken so far will be persisted in the next rounds, whatever its age: the floor has fallen behind.
+    public func hastenAll() {
+        guard queueHead < queue.count else { return }
+        hastenedThrough = seams.clock.monotonicNanoseconds
         wake()
     }
 
@@ -222,9 +231,8 @@ public final class PartitionLogPool {
         let now = seams.clock.monotonicNanoseconds
         var deadline: UInt64?
         if queueHead < queue.count, let oldest = stores[Int(queue[queueHead].rawValue)] {
-            let due = oldest.dirtySince + configuration.persistAgeNanoseconds
-            if due <= now { return }
-            deadline = due
+            if isDue(oldest, now) { return }
+            deadline = oldest.dirtySince + configuration.persistAgeNanoseconds
         }
         await withUnsafeContinuation { continuation in
             wakeUp = continuation
@@ -236,6 +244,10 @@ public final class PartitionLogPool {
         timer = nil
     }
 
+    private func isDue(_ store: PartitionLogStore, _ now: UInt64) -> Bool {
+        store.dirtySince + configuration.persistAgeNanoseconds <= now || store.dirtySince <= hastenedThrough
+    }
+
     /// The partitions to be persisted now: those that the floor waits for, then those whose oldest record is old
     /// enough, and no more than may be synced in a second.
     private func takeDue() -> [PartitionID] {
@@ -245,7 +257,7 @@ public final class PartitionLogPool {
         while queueHead < queue.count, due.count < configuration.maxSyncsPerSecond {
             let partition = queue[queueHead]
             if let store = stores[Int(partition.rawValue)], store.isQueued {
-                guard store.dirtySince + configuration.persistAgeNanoseconds <= now else { break }
+                guard isDue(store, now) else { break }
                 due.append(partition)
             }
             queueHead += 1

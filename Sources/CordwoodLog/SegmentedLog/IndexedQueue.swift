@@ -13,7 +13,9 @@ struct IndexedQueue<Value> {
     var isEmpty: Bool { count == 0 }
     /// Index behind the last value.
     var endIndex: RaftIndex { firstIndex + UInt64(count) }
-    var first: Value? { isEmpty ? nil : values[head] }
+
+    /// Looks at the first value without copying it. There must be one.
+    func withFirst<Result>(_ body: (borrowing Value) -> Result) -> Result { body(values[head]) }
 
     subscript(index: RaftIndex) -> Value? {
         guard index >= firstIndex, index < endIndex else { return nil }

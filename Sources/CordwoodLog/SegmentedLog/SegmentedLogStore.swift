@@ -34,6 +34,8 @@ public final class SegmentedLogStore: RaftLogStore {
     /// Recent entries, always including those that are not durable yet.
     var recent: IndexedQueue<Entry>
     var recentBytes = 0
+    /// Entries from this index on stay in memory, whatever `cacheBytes` says: the owner has not handed them on.
+    public var keepsFrom = RaftIndex(UInt64.max)
     var durable: RaftIndex
     /// The highest committed index that was told; the hint follows it as entries become durable.
     var committed: RaftIndex = 0
@@ -217,13 +219,26 @@ public final class SegmentedLogStore: RaftLogStore {
         for waiter in woken { waiter.continuation.resume() }
     }
 
-    /// Drops the oldest recent entries beyond the bound, as far as they are durable.
+    /// Drops the oldest recent entries beyond the bound, as far as they are durable and nobody counts on them.
     func evictRecent() {
-        while recentBytes > options.cacheBytes, let first = recent.first, first.index <= durable {
-            recentBytes -= first.payload.count + EntryRecord.slicesOffset
+        let limit = min(durable.next, keepsFrom)
+        while recentBytes > options.cacheBytes, !recent.isEmpty, recent.firstIndex < limit {
+            recentBytes -= recent.withFirst { $0.payload.count } + EntryRecord.slicesOffset
             recent.removeFirst()
         }
     }
+
+    /// The recent entries of a range, all of which must be in memory: those that are not durable yet always are, and
+    /// those from `keepsFrom` on. Shares the store's memory: let go of it before the next append.
+    public func recentEntries(in range: Range<RaftIndex>) -> ArraySlice<Entry> {
+        invariant(
+            range.lowerBound >= recent.firstIndex && range.upperBound <= recent.endIndex,
+            "entries \(range) of which \(recent.firstIndex)..<\(recent.endIndex) are in memory")
+        return recent.values(in: range)
+    }
+
+    /// The first entry that is in memory; behind the last when there is none.
+    public var firstRecentIndex: RaftIndex { recent.firstIndex }
 
     /// Throws when nothing can be written any more.
     func requireWritable() throws(LogError) -> GroupCommit {

@@ -11,7 +11,7 @@ extension PartitionDispatcher {
     public var floor: RaftIndex {
         var floor = tracker.floor
         while logBytes.count(from: floor.rawValue) > configuration.maxPinnedBytes, let holder = tracker.floorHolder,
-            !partitions[Int(holder.rawValue)].isPinned
+            !partitions[Int(holder.rawValue)].isPinned, waitsForItsMachine(holder)
         {
             partitions[Int(holder.rawValue)].isPinned = true
             do { try tracker.setFloorReleased(holder, true) } catch { break }
@@ -19,6 +19,13 @@ extension PartitionDispatcher {
         }
         logBytes.forget(before: floor.rawValue)
         return floor
+    }
+
+    /// True when it is the machine that a partition's oldest entry waits for. One that is merely not persisted yet is
+    /// not pinned: its log is synced, and admission waits meanwhile.
+    private func waitsForItsMachine(_ partition: PartitionID) -> Bool {
+        guard let progress = progress(of: partition) else { return false }
+        return progress.applied <= progress.persisted
     }
 
     /// A partition that holds the floor where it is: its log is to be synced first.

@@ -89,6 +89,6 @@ extension SegmentedStateMachine {
             return
         }
         report.forwarded += lacking.count
-        if !lacking.isEmpty || entry.slices.isEmpty { dispatch([entry]) }
+        if !lacking.isEmpty || entry.slices.isEmpty { dispatch([entry][...]) }
     }
 }

@@ -98,7 +98,7 @@ public final class SegmentedStateMachine {
 
     /// Hands committed and logged entries to their partitions, in log order, and applies those that can be applied at
     /// once. Never waits.
-    public func dispatch(_ entries: [Entry]) {
+    public func dispatch(_ entries: ArraySlice<Entry>) {
         var last: RaftIndex = 0
         for entry in entries {
             switch entry.slices {
