@@ -34,6 +34,26 @@ public struct RaftMessage: Hashable, Sendable {
         /// `index` is the read index for `context`.
         case readIndexResponse = 14
 
+        /// The name that etcd/raft gives this kind: in its scenario files and in the trace for its specification.
+        public var referenceName: String {
+            switch self {
+            case .append: "MsgApp"
+            case .appendResponse: "MsgAppResp"
+            case .vote: "MsgVote"
+            case .voteResponse: "MsgVoteResp"
+            case .preVote: "MsgPreVote"
+            case .preVoteResponse: "MsgPreVoteResp"
+            case .heartbeat: "MsgHeartbeat"
+            case .heartbeatResponse: "MsgHeartbeatResp"
+            case .snapshot: "MsgSnap"
+            case .timeoutNow: "MsgTimeoutNow"
+            case .transferLeadership: "MsgTransferLeader"
+            case .proposal: "MsgProp"
+            case .readIndex: "MsgReadIndex"
+            case .readIndexResponse: "MsgReadIndexResp"
+            }
+        }
+
         /// Whether it answers something; answers of replicas outside the configuration are not taken.
         public var isResponse: Bool {
             switch self {

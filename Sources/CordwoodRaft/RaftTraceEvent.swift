@@ -102,23 +102,7 @@ extension RaftTraceEvent {
     }
 
     private static func json(of message: RaftMessage) -> String {
-        let type =
-            switch message.kind {
-            case .append: "MsgApp"
-            case .appendResponse: "MsgAppResp"
-            case .vote: "MsgVote"
-            case .voteResponse: "MsgVoteResp"
-            case .preVote: "MsgPreVote"
-            case .preVoteResponse: "MsgPreVoteResp"
-            case .heartbeat: "MsgHeartbeat"
-            case .heartbeatResponse: "MsgHeartbeatResp"
-            case .snapshot: "MsgSnap"
-            case .timeoutNow: "MsgTimeoutNow"
-            case .transferLeadership: "MsgTransferLeader"
-            case .proposal: "MsgProp"
-            case .readIndex: "MsgReadIndex"
-            case .readIndexResponse: "MsgReadIndexResp"
-            }
+        let type = message.kind.referenceName
         // The specification takes a snapshot for an append of the whole log.
         let isSnapshot = message.kind == .snapshot
         let entries = isSnapshot ? message.index.rawValue : UInt64(message.entryCount)

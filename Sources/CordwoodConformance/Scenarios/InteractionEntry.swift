@@ -137,22 +137,7 @@ struct InteractionPacket {
     var type: String {
         switch content {
         case .message(let message, _), .snapshot(let message, _), .proposal(let message, _):
-            switch message.kind {
-            case .append: "MsgApp"
-            case .appendResponse: "MsgAppResp"
-            case .vote: "MsgVote"
-            case .voteResponse: "MsgVoteResp"
-            case .preVote: "MsgPreVote"
-            case .preVoteResponse: "MsgPreVoteResp"
-            case .heartbeat: "MsgHeartbeat"
-            case .heartbeatResponse: "MsgHeartbeatResp"
-            case .snapshot: "MsgSnap"
-            case .timeoutNow: "MsgTimeoutNow"
-            case .transferLeadership: "MsgTransferLeader"
-            case .proposal: "MsgProp"
-            case .readIndex: "MsgReadIndex"
-            case .readIndexResponse: "MsgReadIndexResp"
-            }
+            message.kind.referenceName
         case .appendDone: "MsgStorageAppendResp"
         case .applyDone: "MsgStorageApplyResp"
         }
