@@ -25,6 +25,7 @@ public struct ByteReader {
     public var remaining: Int { bytes.count - offset }
 
     @inlinable
+    @inline(__always)
     public mutating func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(DecodeError) -> Value
     {
         let size = MemoryLayout<Value>.size
@@ -58,6 +59,7 @@ public struct ByteReader {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func ordinal<Value: Ordinal>(_ type: Value.Type = Value.self) throws(DecodeError) -> Value {
         Value(rawValue: try integer(UInt64.self))
     }

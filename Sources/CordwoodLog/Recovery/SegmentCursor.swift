@@ -1,11 +1,12 @@
 internal import CordwoodBase
 internal import CordwoodIO
 
-/// Reads a segment's file forward in large pieces and verifies what stands there, in place.
+/// Reads a segment's file forward in large pieces and verifies what stands there, in place. With a scheduler the next
+/// pieces are read while this one is being verified.
 ///
 /// A batch that it returns stays valid until the next read.
 final class SegmentCursor {
-    static let chunkBytes = 1 << 20
+    static let chunkBytes = 512 << 10
 
     let file: any File
     let seed: LinkSeed
@@ -15,20 +16,31 @@ final class SegmentCursor {
     /// What the next read looks at.
     var offset: UInt64
 
+    private let ahead: SegmentReadAhead?
     private var buffer: IOBuffer
+    /// Where in the buffer the window begins: the bytes of the file from `windowStart` on.
+    private var windowBase = 0
     private var windowStart: UInt64 = 0
     private var windowCount = 0
 
     init(
         file: any File, header: SegmentHeader, limit: UInt64, from offset: UInt64,
-        chunkBytes: Int = SegmentCursor.chunkBytes
+        chunkBytes: Int = SegmentCursor.chunkBytes, scheduler: (any Scheduler)? = nil
     ) {
         self.file = file
         seed = LinkSeed(header)
         alignmentBytes = header.alignmentBytes
         self.limit = limit
         self.offset = offset
-        buffer = IOBuffer(count: max(chunkBytes, 2 * IOBuffer.alignment))
+        let chunkBytes = max(chunkBytes, 2 * IOBuffer.alignment)
+        ahead = scheduler.map { SegmentReadAhead(file, limit: limit, chunkBytes: chunkBytes, scheduler: $0) }
+        buffer = IOBuffer(count: chunkBytes)
+    }
+
+    /// Closes the file, once nothing reads it any more.
+    func close() async {
+        await ahead?.abandon()
+        await file.close()
     }
 
     var isAtLimit: Bool { offset >= limit }
@@ -76,11 +88,36 @@ final class SegmentCursor {
             try await fill(minimum)
             guard windowStart + UInt64(windowCount) >= offset + UInt64(minimum) else { return nil }
         }
-        return buffer[Int(offset - windowStart)..<windowCount]
+        return buffer[windowBase + Int(offset - windowStart)..<windowBase + windowCount]
     }
 
     private func fill(_ minimum: Int) async throws(IOError) {
+        let windowEnd = windowStart + UInt64(windowCount)
+        if let ahead, offset >= windowStart, offset < windowEnd || windowCount > 0 && offset == windowEnd,
+            let piece = try await ahead.take(at: windowEnd, behind: Int(windowEnd - offset), minimum: minimum)
+        {
+            // What is left of the window goes in front of the piece that follows it.
+            let left = Int(windowEnd - offset)
+            let base = piece.headroom - left
+            if left > 0 {
+                UnsafeMutableRawBufferPointer(rebasing: piece.buffer.bytes[base..<piece.headroom])
+                    .copyMemory(from: buffer[windowBase + windowCount - left..<windowBase + windowCount])
+            }
+            buffer = piece.buffer
+            windowBase = base
+            windowStart = offset
+            windowCount = left + piece.count
+        } else {
+            await ahead?.abandon()
+            try await read(minimum)
+        }
+        ahead?.proceed(from: windowStart + UInt64(windowCount))
+    }
+
+    /// Reads the window at `offset` and waits for it.
+    private func read(_ minimum: Int) async throws(IOError) {
         let alignment = UInt64(max(IOBuffer.alignment, file.alignmentBytes))
+        windowBase = 0
         windowStart = offset / alignment * alignment
         windowCount = 0
         let needed = LogFormat.padded(Int(offset - windowStart) + minimum, to: Int(alignment))

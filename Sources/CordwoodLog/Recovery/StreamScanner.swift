@@ -29,14 +29,16 @@ public final class StreamScanner {
     private let partition: PartitionID
     private let files: any FileSystem
     private let options: Options
+    private let scheduler: (any Scheduler)?
     private var catalog = SegmentCatalog()
     private var scan = StreamScan()
     /// The highest Raft index seen behind the accepted end.
     private var highestIndex: RaftIndex = 0
 
+    /// - Parameter scheduler: reads ahead while what was read is being verified; without one nothing is read ahead.
     public init(
         directory: String, prefix: String = "", kind: LogKind, partition: PartitionID = 0, files: any FileSystem,
-        options: Options = Options()
+        options: Options = Options(), scheduler: (any Scheduler)? = nil
     ) {
         self.directory = directory
         self.prefix = prefix
@@ -44,6 +46,7 @@ public final class StreamScanner {
         self.partition = partition
         self.files = files
         self.options = options
+        self.scheduler = scheduler
     }
 
     /// Reads everything. `makeVisitor` may be called more than once; the visitor returned has seen exactly what the
@@ -216,15 +219,16 @@ public final class StreamScanner {
         guard let header = try? candidate.header.get() else { return .rejected }
         do {
             let file = try await SegmentCatalog.open(candidate.path, pastCaches: options.readsPastCaches, files: files)
+            let cursor = SegmentCursor(
+                file: file, header: header, limit: candidate.fileBytes, from: header.firstBatchOffset,
+                scheduler: scheduler)
             do {
                 let outcome = try await scanSegment(
-                    SegmentCursor(
-                        file: file, header: header, limit: candidate.fileBytes, from: header.firstBatchOffset),
-                    candidate, header, expecting: seal, isFirst: isFirst, visitor)
-                await file.close()
+                    cursor, candidate, header, expecting: seal, isFirst: isFirst, visitor)
+                await cursor.close()
                 return outcome
             } catch {
-                await file.close()
+                await cursor.close()
                 throw error
             }
         } catch let error as IOError {
@@ -379,14 +383,16 @@ public final class StreamScanner {
         for later in catalog.candidates {
             guard let header = try? later.header.get(), header.segment > end.segment else { continue }
             let file = try await SegmentCatalog.open(later.path, pastCaches: options.readsPastCaches, files: files)
+            let cursor = SegmentCursor(
+                file: file, header: header, limit: later.fileBytes, from: header.firstBatchOffset,
+                scheduler: scheduler)
             do {
-                _ = try await self.probe(
-                    SegmentCursor(file: file, header: header, limit: later.fileBytes, from: header.firstBatchOffset))
+                _ = try await self.probe(cursor)
             } catch {
-                await file.close()
+                await cursor.close()
                 throw error
             }
-            await file.close()
+            await cursor.close()
         }
         if scan.promise > end {
             let until = scan.promise.segment == end.segment ? scan.promise.offset : candidate.fileBytes

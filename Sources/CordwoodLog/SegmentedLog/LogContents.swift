@@ -78,6 +78,18 @@ package struct LogContents {
         return nil
     }
 
+    /// Takes an entry read from the stream when it is the next one; otherwise says why it is not, and nothing has
+    /// changed. Mutating throughout, so that the contents are checked in place and never copied for one entry.
+    mutating func accept(_ entry: SegmentedRecordHeader, _ record: RecordView) -> String? {
+        guard entry.raftIndex == nextIndex else { return "entry \(entry.raftIndex) where \(nextIndex) is next" }
+        guard record.entryChain(after: last.chain) == entry.chain else {
+            return "entry \(entry.raftIndex) breaks the entry chain"
+        }
+        if let refusal = refusal(ofSlices: entry.slices) { return "entry \(entry.raftIndex): \(refusal)" }
+        append(term: entry.term, slices: entry.slices, chain: entry.chain)
+        return nil
+    }
+
     mutating func append(term: Term, slices: EntrySlices, chain: ChainValue) {
         last = LogBoundary(index: last.index.next, term: term, chain: chain)
         terms.append(term)

@@ -53,7 +53,8 @@ package final class LogReplay: StreamVisitor {
                         marked = true
                         mustMark = false
                     }
-                    try accept(entry, record)
+                    if let refusal = contents.accept(entry, record) { throw StreamFault(refusal) }
+                    entryCount += 1
                 case nil: continue
                 default: try accept(try record.control(), batch, segment)
                 }
@@ -65,20 +66,6 @@ package final class LogReplay: StreamVisitor {
         }
         contents.noteCommit(batch.header.commitHint)
         highestHint = max(highestHint, batch.header.commitHint)
-    }
-
-    private func accept(_ entry: SegmentedRecordHeader, _ record: RecordView) throws(StreamFault) {
-        guard entry.raftIndex == contents.nextIndex else {
-            throw StreamFault("entry \(entry.raftIndex) where \(contents.nextIndex) is next")
-        }
-        guard record.entryChain(after: contents.last.chain) == entry.chain else {
-            throw StreamFault("entry \(entry.raftIndex) breaks the entry chain")
-        }
-        if let refusal = contents.refusal(ofSlices: entry.slices) {
-            throw StreamFault("entry \(entry.raftIndex): \(refusal)")
-        }
-        contents.append(term: entry.term, slices: entry.slices, chain: entry.chain)
-        entryCount += 1
     }
 
     private func accept(

@@ -3,7 +3,7 @@ public import CordwoodIO
 public import CordwoodRaft
 
 extension SegmentedLogStore {
-    static let lockName = "lock"
+    package static let lockName = "lock"
 
     /// Opens the log in a directory, or makes one in an empty or missing directory. Recovers: what was acknowledged is
     /// there and durable on return, and `recovery` says what was found and done. Refuses with the damage where
@@ -77,7 +77,8 @@ extension SegmentedLogStore {
         var scanOptions = StreamScanner.Options()
         scanOptions.knownNames = [lockName]
         let scanner = StreamScanner(
-            directory: directory, kind: .segmented, files: seams.files, options: scanOptions)
+            directory: directory, kind: .segmented, files: seams.files, options: scanOptions,
+            scheduler: seams.scheduler)
         var (scan, replay) = try await scanner.run { LogReplay() }
         if scan.verdict == .absent {
             return try await make(directory, identity, options, scan, lock, seams)
