@@ -21,7 +21,7 @@ struct SegmentedLogStoreConformanceTests {
         }
     }
 
-    @Test("agrees with the model on random sequences with crashes", arguments: 1...12 as ClosedRange<UInt64>)
+    @Test("agrees with the model on random sequences with crashes", arguments: 1...200 as ClosedRange<UInt64>)
     func agreesWithTheModel(seed: UInt64) throws {
         let world = VirtualWorld(seed: seed)
         var options = SegmentedLogStoreFactory.smallSegments
