@@ -122,6 +122,25 @@ struct NodeTests {
         }
     }
 
+    @Test func servesBeforeEveryPartitionIsOpenAndABarrierOpensThem() throws {
+        let world = VirtualWorld(seed: 9)
+        let configuration = smallNode { $0.partitionCount = 1024 }
+        try world.run { seams in
+            let node = try await Node.open(configuration, machine: TallyMachine.make, seams: seams)
+            await node.lead(seams)
+            for partition in 0..<512 as Range<UInt64> { _ = try await node.tally("event", in: PartitionID(partition)) }
+            try await node.close()
+            let again = try await Node.open(configuration, machine: TallyMachine.make, seams: seams)
+            #expect(!again.isWarm)
+            #expect(await again.tallied(511) == ["event"])
+            let result = await again.barrier(
+                through: again.status.commit, partitions: nil, timeoutNanoseconds: 60_000_000_000)
+            #expect(result == .applied)
+            #expect((0..<512).allSatisfy { again.watermark(of: PartitionID(UInt64($0))) == 1 })
+            try await again.close()
+        }
+    }
+
     @Test func refusesAnotherPartitionCountThanTheDirectoryWasMadeWith() throws {
         let world = VirtualWorld(seed: 6)
         try world.run { seams in

@@ -73,6 +73,9 @@ public final class PartitionLogPool {
     public var onFailure: ((PartitionID, LogError) -> Void)?
     public var log: any LogSink = SilentLog()
 
+    /// Partitions synced at a time when nothing else is to have the device.
+    private static let syncsAtOnce = 32
+
     let seams: Seams
     let descriptors: DescriptorCache
     let cache: BatchCache
@@ -171,10 +174,10 @@ public final class PartitionLogPool {
         }
     }
 
-    /// Makes everything durable that was taken, a few partitions at a time.
+    /// Makes everything durable that was taken, as fast as the device allows: somebody waits for it.
     public func persistAll() async throws(LogError) {
         let dirty = stores.compactMap { $0 }.filter { $0.isQueued }.map(\.partition)
-        await persistSeveral(dirty)
+        await persistSeveral(dirty, atOnce: Self.syncsAtOnce, isPaced: false)
         for partition in dirty {
             if case .failed(let error)? = stores[Int(partition.rawValue)]?.openState { throw error }
         }
@@ -218,7 +221,7 @@ public final class PartitionLogPool {
             if statisticsNow.bufferedBytes > configuration.bufferBytes { await relieve() }
             isPressed = statisticsNow.bufferedBytes > configuration.bufferBytes
             let due = takeDue()
-            if !due.isEmpty { await persistSeveral(due) }
+            if !due.isEmpty { await persistSeveral(due, atOnce: configuration.maxConcurrentSyncs, isPaced: true) }
         }
         isRunning = false
         for idler in idlers { idler.resume() }
@@ -285,18 +288,18 @@ public final class PartitionLogPool {
     }
 
     /// Persists partitions in the order of their shards, so that one directory sync serves the files made in it, a
-    /// few at a time and no faster than the bound on syncs.
-    private func persistSeveral(_ partitions: [PartitionID]) async {
+    /// few at a time and, when paced, no faster than the bound on syncs.
+    private func persistSeveral(_ partitions: [PartitionID], atOnce: Int, isPaced: Bool) async {
         let ordered = partitions.sorted { ($0.rawValue & 255, $0.rawValue) < ($1.rawValue & 255, $1.rawValue) }
         let began = seams.clock.monotonicNanoseconds
         var next = 0
         while next < ordered.count {
-            let group = ordered[next..<min(next + configuration.maxConcurrentSyncs, ordered.count)]
+            let group = ordered[next..<min(next + atOnce, ordered.count)]
             next += group.count
             await persistTogether(group)
             let earliest = began + UInt64(next) * (1_000_000_000 / UInt64(max(1, configuration.maxSyncsPerSecond)))
             let now = seams.clock.monotonicNanoseconds
-            if !isClosed, now < earliest, ordered.count > configuration.maxConcurrentSyncs {
+            if isPaced, !isClosed, now < earliest, ordered.count > atOnce {
                 await seams.clock.sleep(nanoseconds: earliest - now)
             }
         }

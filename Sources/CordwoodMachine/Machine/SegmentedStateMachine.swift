@@ -272,15 +272,13 @@ public final class SegmentedStateMachine {
         return lane.machine
     }
 
-    /// Returns once the partitions at work have applied what was handed to them before the call. Those that stand still
-    /// are not waited for, and those that nobody has used yet stay closed.
+    /// Returns once the partitions that are at work now have applied what was handed to them before the call. Those
+    /// that stand still are not waited for, nor those that somebody opens meanwhile.
     public func settle() async {
-        for partition in lanes.indices.map({ PartitionID(UInt64($0)) }) {
-            guard let lane = lanes[Int(partition.rawValue)], lane.state == .opening || lane.state == .draining else {
-                continue
-            }
-            _ = await machine(of: partition)
+        let atWork = lanes.compactMap { lane in
+            lane.flatMap { $0.state == .opening || $0.state == .draining ? $0.partition : nil }
         }
+        for partition in atWork { _ = await machine(of: partition) }
     }
 
     /// Returns once every partition named has applied everything up to a Raft index, or when time is up; with `nil` all
