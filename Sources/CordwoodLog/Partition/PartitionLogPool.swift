@@ -87,7 +87,6 @@ public final class PartitionLogPool {
     /// Partitions with something to persist, in the order in which their oldest record was taken.
     private var queue: [PartitionID] = []
     private var queueHead = 0
-    private var urgent: [PartitionID] = []
     private var isRunning = false
     private var isClosed = false
     private var timer: TimerToken?
@@ -144,13 +143,6 @@ public final class PartitionLogPool {
         guard !isRunning, !isClosed else { return }
         isRunning = true
         seams.scheduler.spawn("partition log rounds") { await self.runRounds() }
-    }
-
-    /// A partition's records will be persisted in the next round, before all others: the floor waits for it.
-    public func hasten(_ partition: PartitionID) {
-        guard let store = stores[Int(partition.rawValue)], store.isQueued, !urgent.contains(partition) else { return }
-        urgent.append(partition)
-        wake()
     }
 
     /// Everything taken so far will be persisted in the next rounds, whatever its age: the floor has fallen behind.
@@ -230,7 +222,7 @@ public final class PartitionLogPool {
 
     /// Waits until a partition is due, the floor waits or the buffers are full.
     private func pause() async {
-        if !urgent.isEmpty || isPressed && statisticsNow.bufferedBytes > configuration.bufferBytes { return }
+        if isPressed, statisticsNow.bufferedBytes > configuration.bufferBytes { return }
         let now = seams.clock.monotonicNanoseconds
         var deadline: UInt64?
         if queueHead < queue.count, let oldest = stores[Int(queue[queueHead].rawValue)] {
@@ -251,12 +243,11 @@ public final class PartitionLogPool {
         store.dirtySince + configuration.persistAgeNanoseconds <= now || store.dirtySince <= hastenedThrough
     }
 
-    /// The partitions to be persisted now: those that the floor waits for, then those whose oldest record is old
-    /// enough, and no more than may be synced in a second.
+    /// The partitions to be persisted now: those whose oldest record is old enough or was there when the floor asked, and
+    /// no more than may be synced in a second.
     private func takeDue() -> [PartitionID] {
         let now = seams.clock.monotonicNanoseconds
-        var due = urgent
-        urgent.removeAll()
+        var due: [PartitionID] = []
         while queueHead < queue.count, due.count < configuration.maxSyncsPerSecond {
             let partition = queue[queueHead]
             if let store = stores[Int(partition.rawValue)], store.isQueued {

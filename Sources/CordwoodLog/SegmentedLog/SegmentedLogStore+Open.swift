@@ -16,8 +16,7 @@ extension SegmentedLogStore {
     ) async throws(LogError) -> SegmentedLogStore {
         try check(options)
         do {
-            try await seams.files.makeDirectory(directory)
-            try await seams.files.syncDirectory(parent(of: directory))
+            try await seams.files.makeDurableDirectory(directory)
         } catch {
             throw .unavailable(error.description)
         }
@@ -28,15 +27,6 @@ extension SegmentedLogStore {
             lock.release()
             throw error
         }
-    }
-
-    /// The directory in which a directory's name stands.
-    private static func parent(of directory: String) -> String {
-        var parts = directory.split(separator: "/", omittingEmptySubsequences: true)
-        _ = parts.popLast()
-        let path = parts.joined(separator: "/")
-        if directory.hasPrefix("/") { return "/" + path }
-        return path.isEmpty ? "." : path
     }
 
     private static func check(_ options: LogStoreOptions) throws(LogError) {
