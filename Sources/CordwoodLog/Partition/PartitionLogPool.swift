@@ -243,8 +243,8 @@ public final class PartitionLogPool {
         store.dirtySince + configuration.persistAgeNanoseconds <= now || store.dirtySince <= hastenedThrough
     }
 
-    /// The partitions to be persisted now: those whose oldest record is old enough or was there when the floor asked, and
-    /// no more than may be synced in a second.
+    /// The partitions to be persisted now: those whose oldest record is old enough or was there when the floor asked,
+    /// and no more than may be synced in a second.
     private func takeDue() -> [PartitionID] {
         let now = seams.clock.monotonicNanoseconds
         var due: [PartitionID] = []
