@@ -8,13 +8,17 @@ public struct Membership: Hashable, Sendable {
     public struct Member: Hashable, Sendable {
         public var replica: ReplicaID
         public var name: String
-        /// Where its peers reach it; empty in a group of one.
+        /// Where its peers reach it; empty in a group of one that never had peers.
         public var address: String
+        /// The directory that goes by this replica's id; `.none` while nobody has come for it. It never changes once
+        /// it is set: a directory that was made anew has another id and is another replica.
+        public var node: UniqueID
 
-        public init(replica: ReplicaID, name: String, address: String = "") {
+        public init(replica: ReplicaID, name: String, address: String = "", node: UniqueID = .none) {
             self.replica = replica
             self.name = name
             self.address = address
+            self.node = node
         }
     }
 
@@ -48,10 +52,31 @@ public struct Membership: Hashable, Sendable {
 
     public func member(_ replica: ReplicaID) -> Member? { members.first { $0.replica == replica } }
 
-    // Stored form, little-endian: version (u16) = 1, partition count (u32), next replica (u64), configuration index
-    // (u64), the configuration, number of members (u16), per member replica (u64) and two strings (u16 length, UTF-8).
+    public func member(named name: String) -> Member? { members.first { $0.name == name } }
 
-    private static let version: UInt16 = 1
+    /// Whether the id was given out once and belongs to nobody any more.
+    public func isRetired(_ replica: ReplicaID) -> Bool { replica < nextReplica && member(replica) == nil }
+
+    /// Takes up a change that the group has agreed on. `configuration` is what the core made of its steps.
+    mutating func apply(_ change: MembershipChange, leading configuration: GroupConfiguration, at index: RaftIndex) {
+        for member in change.members {
+            members.removeAll { $0.replica == member.replica }
+            members.append(member)
+            nextReplica = max(nextReplica, member.replica.next)
+        }
+        members.removeAll { !configuration.contains($0.replica) }
+        members.sort { $0.replica < $1.replica }
+        self.configuration = configuration
+        configurationIndex = index
+    }
+}
+
+// Stored form, little-endian: version (u16), partition count (u32), next replica (u64), configuration index (u64), the
+// configuration, number of members (u16), and the members. A member: replica (u64), two strings (u16 length, UTF-8),
+// and from version 2 on the id of its node (16 bytes).
+
+extension Membership {
+    private static let version: UInt16 = 2
 
     public func encoded() -> [UInt8] {
         var bytes: [UInt8] = []
@@ -61,35 +86,19 @@ public struct Membership: Hashable, Sendable {
         bytes.append(littleEndian: configurationIndex.rawValue)
         configuration.encode(into: &bytes)
         bytes.append(littleEndian: UInt16(members.count))
-        for member in members {
-            bytes.append(littleEndian: member.replica.rawValue)
-            for text in [member.name, member.address] {
-                bytes.append(littleEndian: UInt16(text.utf8.count))
-                bytes.append(contentsOf: text.utf8)
-            }
-        }
+        for member in members { member.encode(into: &bytes) }
         return bytes
     }
 
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        let result: Result<Membership, DecodeError> = bytes.withUnsafeBytes { raw in
-            do throws(DecodeError) {
-                var reader = ByteReader(raw)
-                return .success(try Membership(from: &reader))
-            } catch {
-                return .failure(error)
-            }
-        }
-        self = try result.get()
+        self = try bytes.decoded { (reader) throws(DecodeError) in try Membership(from: &reader) }
     }
 
     private init(from reader: inout ByteReader) throws(DecodeError) {
-        func text(_ reader: inout ByteReader) throws(DecodeError) -> String {
-            let length = Int(try reader.integer(UInt16.self))
-            return String(decoding: try reader.take(length), as: UTF8.self)
-        }
         let version = try reader.integer(UInt16.self)
-        guard version == Self.version else { throw .invalid(field: "membership version", value: UInt64(version)) }
+        guard (1...Self.version).contains(version) else {
+            throw .invalid(field: "membership version", value: UInt64(version))
+        }
         let partitions = try reader.integer(UInt32.self)
         guard PartitionDispatcherConfiguration.partitionCounts.contains(Int(partitions)) else {
             throw .invalid(field: "partition count", value: UInt64(partitions))
@@ -100,17 +109,30 @@ public struct Membership: Hashable, Sendable {
         let count = Int(try reader.integer(UInt16.self))
         var members: [Member] = []
         for _ in 0..<count {
-            let replica: ReplicaID = try reader.ordinal()
-            guard replica < nextReplica, members.last.map({ $0.replica < replica }) ?? true else {
-                throw .invalid(field: "member", value: replica.rawValue)
+            let member = try Member(from: &reader, hasNode: version > 1)
+            guard member.replica < nextReplica, members.last.map({ $0.replica < member.replica }) ?? true else {
+                throw .invalid(field: "member", value: member.replica.rawValue)
             }
-            members.append(Member(replica: replica, name: try text(&reader), address: try text(&reader)))
-        }
-        guard reader.remaining == 0 else {
-            throw .invalid(field: "bytes after a membership", value: UInt64(reader.remaining))
+            members.append(member)
         }
         self.init(
             configuration: configuration, members: members, nextReplica: nextReplica, partitionCount: Int(partitions),
             configurationIndex: configurationIndex)
+    }
+}
+
+extension Membership.Member {
+    func encode(into bytes: inout [UInt8]) {
+        bytes.append(littleEndian: replica.rawValue)
+        bytes.append(text: name)
+        bytes.append(text: address)
+        bytes.append(node)
+    }
+
+    init(from reader: inout ByteReader, hasNode: Bool = true) throws(DecodeError) {
+        let replica: ReplicaID = try reader.ordinal()
+        let name = try reader.text()
+        let address = try reader.text()
+        self.init(replica: replica, name: name, address: address, node: hasNode ? try reader.uniqueID() : .none)
     }
 }

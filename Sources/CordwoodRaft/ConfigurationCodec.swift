@@ -15,13 +15,8 @@ extension ConfigurationChange {
         return bytes
     }
 
-    /// Reads what `encoded` wrote. An empty payload is the request to leave joint consensus.
-    public init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
-        if bytes.isEmpty {
-            self = .leaveJoint
-            return
-        }
-        var reader = ByteReader(bytes)
+    /// Reads what `encoded` wrote.
+    public init(from reader: inout ByteReader) throws(DecodeError) {
         let code = try reader.integer(UInt8.self)
         guard let transition = Transition(rawValue: code) else {
             throw .invalid(field: "transition", value: UInt64(code))
@@ -36,10 +31,20 @@ extension ConfigurationChange {
             }
             steps.append(step)
         }
+        self.init(steps, transition: transition)
+    }
+
+    /// Reads what `encoded` wrote, and nothing behind it. An empty payload is the request to leave joint consensus.
+    public init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
+        if bytes.isEmpty {
+            self = .leaveJoint
+            return
+        }
+        var reader = ByteReader(bytes)
+        try self.init(from: &reader)
         guard reader.remaining == 0 else {
             throw .invalid(field: "bytes after a configuration change", value: UInt64(reader.remaining))
         }
-        self.init(steps, transition: transition)
     }
 }
 

@@ -17,11 +17,14 @@ final class MachineFiles: DerivedFiles {
     func replace(_ name: String, with bytes: [UInt8]) async throws {
         var bytes = bytes
         bytes.append(littleEndian: bytes.withUnsafeBytes { Checksum.xxh3($0, seed: Self.seed) })
-        try await store.replaceFile(in: try await store.shard(partition), file(name), bytes, isDurable: false)
+        try await store.seams.files.replaceContents(
+            of: try file(name), in: try await store.shard(partition), with: bytes, isDurable: false)
     }
 
     func read(_ name: String) async throws -> [UInt8]? {
-        guard var bytes = try await store.readFile("\(try await store.shard(partition))/\(try file(name))"),
+        guard
+            var bytes = try await store.seams.files.contents(
+                of: "\(try await store.shard(partition))/\(try file(name))"),
             bytes.count >= 8
         else { return nil }
         let end = bytes.count - 8

@@ -47,7 +47,6 @@ public final class SnapshotStore {
     static let headerBytes = 72
     static let trailerBytes = 16
     private static let suffix = ".snapshot"
-    private static let chunkBytes = 1 << 20
 
     public let directory: String
     let seams: Seams
@@ -98,7 +97,8 @@ public final class SnapshotStore {
         _ partition: PartitionID, _ index: PartitionLogIndex
     ) async throws(IOError) -> (header: SnapshotHeader, state: [UInt8])? {
         let path = "\(try await shard(partition))/\(name(partition, index))"
-        guard let bytes = try await readFile(path), bytes.count >= Self.headerBytes + Self.trailerBytes else {
+        guard let bytes = try await seams.files.contents(of: path), bytes.count >= Self.headerBytes + Self.trailerBytes
+        else {
             return nil
         }
         let end = bytes.count - Self.trailerBytes
@@ -131,7 +131,7 @@ public final class SnapshotStore {
         bytes.append(littleEndian: check.low)
         bytes.append(littleEndian: check.high)
         let shard = try await shard(header.partition)
-        try await replaceFile(in: shard, name(header.partition, header.index), bytes, isDurable: true)
+        try await seams.files.replaceContents(of: name(header.partition, header.index), in: shard, with: bytes)
         for old in try await list(header.partition).dropFirst(max(1, keeping)) {
             try await seams.files.remove("\(shard)/\(name(header.partition, old.index))")
         }
@@ -160,61 +160,5 @@ public final class SnapshotStore {
     private static func stateBytes(_ raw: UnsafeRawBufferPointer) -> UInt64? {
         var reader = ByteReader(raw, offset: headerBytes - 8)
         return try? reader.integer()
-    }
-
-    // MARK: Whole files
-
-    /// The contents of a file; `nil` when there is none.
-    func readFile(_ path: String) async throws(IOError) -> [UInt8]? {
-        let file: any File
-        do throws(IOError) { file = try await seams.files.open(path, FileMode(.mustExist, writable: false)) } catch {
-            if error.reason == .notFound { return nil }
-            throw error
-        }
-        do throws(IOError) {
-            let size = Int(clamping: try await file.size())
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(size)
-            let buffer = IOBuffer(count: max(1, min(size, Self.chunkBytes)))
-            while bytes.count < size {
-                let count = min(buffer.count, size - bytes.count)
-                let got = try await file.read(into: buffer, 0..<count, at: UInt64(bytes.count))
-                if got == 0 { break }
-                bytes.append(contentsOf: buffer[0..<got])
-            }
-            await file.close()
-            return bytes
-        } catch {
-            await file.close()
-            throw error
-        }
-    }
-
-    /// Writes a file under a temporary name and renames it, so that the name stands for the old or the new contents.
-    func replaceFile(
-        in directory: String, _ name: String, _ bytes: [UInt8], isDurable: Bool
-    ) async throws(IOError) {
-        let temporary = "\(directory)/\(name).temporary"
-        let file = try await seams.files.open(temporary, FileMode(.createIfMissing, writable: true))
-        do throws(IOError) {
-            try await file.resize(0)
-            let buffer = IOBuffer(count: max(1, min(bytes.count, Self.chunkBytes)))
-            var offset = 0
-            while offset < bytes.count {
-                let count = min(buffer.count, bytes.count - offset)
-                bytes.withUnsafeBytes { raw in
-                    buffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[offset..<offset + count]))
-                }
-                try await file.write(buffer, 0..<count, at: UInt64(offset), durable: false)
-                offset += count
-            }
-            try await file.sync()
-            await file.close()
-        } catch {
-            await file.close()
-            throw error
-        }
-        try await seams.files.rename(temporary, to: "\(directory)/\(name)")
-        if isDurable { try await seams.files.syncDirectory(directory) }
     }
 }
