@@ -14,6 +14,8 @@ public struct IOError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The other side of a connection is gone, or the file, listener or connection was closed here.
         case closed
         case refused
+        /// The time given for it has passed.
+        case timedOut
         case other
     }
 

@@ -3,7 +3,15 @@ public protocol Network: AnyObject {
     /// Port 0 takes a free one; the listener's address tells which.
     func listen(_ address: SocketAddress) async throws(IOError) -> any Listener
 
-    func connect(_ address: SocketAddress) async throws(IOError) -> any Connection
+    /// Fails with `.timedOut` when the other side has not answered within `timeoutNanoseconds`; without one it is left
+    /// to the system, which may take minutes.
+    func connect(_ address: SocketAddress, timeoutNanoseconds: UInt64?) async throws(IOError) -> any Connection
+}
+
+extension Network {
+    public func connect(_ address: SocketAddress) async throws(IOError) -> any Connection {
+        try await connect(address, timeoutNanoseconds: nil)
+    }
 }
 
 /// An IP address or host name, and a port.

@@ -23,13 +23,29 @@ final class PlatformNetwork: Network {
         return PlatformListener(descriptor, local, loop)
     }
 
-    func connect(_ address: SocketAddress) async throws(IOError) -> any Connection {
+    func connect(_ address: SocketAddress, timeoutNanoseconds: UInt64?) async throws(IOError) -> any Connection {
+        let deadline = timeoutNanoseconds.map { LoopClock.monotonicNanoseconds + $0 }
         var resolved = try await resolve(address, "connect")
         let descriptor = try openSocket(&resolved, "connect", address)
         let target = UnsafeMutablePointer<clinux_address>.allocate(capacity: 1)
         target.initialize(to: resolved)
         defer { target.deallocate() }
-        var result = await repeated { await loop.perform(.connect(descriptor, target)) }
+        var operation: OperationToken?
+        var isLate = false
+        let timer = deadline.map {
+            loop.schedule(atNanoseconds: $0) { [loop] in
+                isLate = true
+                if let operation { loop.cancel(operation) }
+            }
+        }
+        var result = await repeated {
+            isLate ? -ECANCELED : await loop.perform(.connect(descriptor, target)) { operation = $0 }
+        }
+        if let timer { loop.cancel(timer) }
+        if isLate, result == -ECANCELED {
+            loop.closeSocket(descriptor)
+            throw IOError(.timedOut, operation: "connect", subject: address.description)
+        }
         if result == 0 { result = clinux_tune_connection(descriptor) }
         guard result == 0 else {
             loop.closeSocket(descriptor)

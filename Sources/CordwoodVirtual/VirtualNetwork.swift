@@ -39,7 +39,7 @@ public final class VirtualNetwork: Network {
         return listener
     }
 
-    public func connect(_ address: SocketAddress) async throws(IOError) -> any Connection {
+    public func connect(_ address: SocketAddress, timeoutNanoseconds: UInt64?) async throws(IOError) -> any Connection {
         await clock.sleep(nanoseconds: drawLatency())
         guard let listener = listeners[address] else {
             throw IOError(.refused, operation: "connect", subject: address.description, errorNumber: 111)
