@@ -124,8 +124,8 @@ let package = Package(
         tests(
             "CordwoodNodeTests",
             [
-                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
-                "CordwoodNode",
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
+                "CordwoodMachine", "CordwoodNode",
             ]),
         tests(
             "CordwoodServerTests",

@@ -17,11 +17,12 @@ public import CordwoodBase
 ///
 /// All little-endian.
 public enum EntryContent {
-    static let fixedBytes = 32
+    /// Of an entry without slices and payload.
+    public static let minimumBytes = 32
     static let sliceBytes = 32
 
     @inline(__always)
-    static func lengthBytes(slices: Int, payload: Int) -> Int { fixedBytes + slices * sliceBytes + payload }
+    static func lengthBytes(slices: Int, payload: Int) -> Int { minimumBytes + slices * sliceBytes + payload }
 
     /// Bytes of an entry's content.
     public static func lengthBytes(of entry: Entry) -> Int {

@@ -26,7 +26,7 @@ public struct SegmentedRecordHeader: Hashable, Sendable {
 enum EntryRecord {
     static let chainOffset = LogFormat.recordHeaderBytes
     static let contentOffset = chainOffset + 16
-    static let slicesOffset = contentOffset + EntryContent.fixedBytes
+    static let slicesOffset = contentOffset + EntryContent.minimumBytes
 
     /// The record's length without padding.
     static func lengthBytes(slices: Int, payload: Int) -> Int {
