@@ -19,6 +19,7 @@ extension Node {
         do throws(LogError) {
             if failure == nil { try await store.flush() }
         } catch { failure = failure ?? error }
+        await gate?.close()
         await machines.close()
         do throws(LogError) {
             try await partitionLogs.persistAll()

@@ -103,6 +103,7 @@ extension Node {
             let ticket =
                 replaces
                 ? try store.replaceSuffix(from: range.lowerBound, with: turnEntries) : try store.append(turnEntries)
+            if replaces { noteTruncation(after: range.lowerBound.previous, sequence: ticket.sequence) }
             pendingWrites.append(PendingWrite(sequence: ticket.sequence, token: token))
             armTurn()
         } catch { storeFailed(error) }
@@ -129,9 +130,13 @@ extension Node {
             settled = write.token
         }
         settledSequence = max(settledSequence, progress.sequence)
-        if durableWaiters > 0 { answerDurable(through: progress.durableIndex) }
-        if let settled { step(.durable(settled)) }
-        releaseHeldMessages()
+        if gate != nil {
+            forwardLogged(settled)
+        } else {
+            if durableWaiters > 0 { answerDurable(through: progress.durableIndex) }
+            if let settled { step(.durable(settled)) }
+            releaseHeldMessages()
+        }
         upkeepIfGrown()
     }
 

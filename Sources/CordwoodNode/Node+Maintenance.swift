@@ -81,6 +81,8 @@ extension Node {
         // Known to about a MiB only: nothing is held when everything committed is persisted and applied.
         maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
         if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
+        // While partition files hold what was dropped, the truncation that says so must stay.
+        guard store.droppedRecords.isEmpty else { return }
         guard let reclaimable = store.lastFinishedIndex(below: floor), reclaimable >= store.startIndex else { return }
         if maintenance.checkpointCovers < reclaimable { try await writeCheckpoint() }
         let through = min(reclaimable, maintenance.checkpointCovers)
@@ -94,12 +96,16 @@ extension Node {
     func writeCheckpoint() async throws(LogError) {
         // Sessions and configuration are those of what is dispatched, so entries above the floor are told again: both
         // take an entry that they know for what it is.
-        let covered = min(dispatcher.floor.previous, core.appliedIndex)
+        let floor = dispatcher.floor
+        let covered = min(floor.previous, core.appliedIndex)
+        let lines: [SystemCheckpoint.Line]
+        do { lines = try await machines.committedLines() } catch {
+            throw error as? LogError ?? .unavailable("\(error)")
+        }
         try await store.writeSystemCheckpoint(
             SystemCheckpoint(
-                configuration: membership.encoded(), sessions: machines.encodedSessions(floor: dispatcher.floor),
-                routingEpoch: 1,
-                partitions: partitionLogs.lines))
+                configuration: membership.encoded(), sessions: machines.encodedSessions(floor: floor), routingEpoch: 1,
+                partitions: lines))
         maintenance.checkpointCovers = max(maintenance.checkpointCovers, covered)
     }
 

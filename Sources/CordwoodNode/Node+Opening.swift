@@ -79,21 +79,39 @@ extension Node {
                 queue: configuration.queue, decision: configuration.quorum, master: configuration.master,
                 maxPinnedBytes: configuration.maxPinnedBytes ?? 8 * configuration.log.segmentBytes),
             clock: seams.clock, startingAfter: store.state.boundary.index)
-        let partitionLogs = PartitionLogPool(
-            configuration: PartitionLogPool.Configuration(
-                directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
-                segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
-                bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
-                persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds),
-            seams: seams, partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
-        partitionLogs.log = log
+        func makePool() -> PartitionLogPool {
+            let pool = PartitionLogPool(
+                configuration: PartitionLogPool.Configuration(
+                    directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
+                    segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
+                    bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
+                    persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds),
+                seams: seams, partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
+            pool.log = log
+            // A log of which only the intact prefix is served knows nothing of what partitions hold behind it.
+            if store.state.health == .ok {
+                pool.noteDropped(store.droppedRecords)
+                pool.tailInLog = { store.partitionTail(of: $0) }
+            }
+            return pool
+        }
+        if configuration.recoveryPolicy == .rollbackToPartitionCheckpoint {
+            try await rollBack(store, makePool(), log)
+        }
+        let partitionLogs = makePool()
         let machines = SegmentedStateMachine(
             dispatcher: dispatcher, logs: partitionLogs,
             snapshots: SnapshotStore(directory: configuration.directory + "/" + Directory.snapshots, seams: seams),
             seams: seams, configuration: configuration.machines, factory: factory)
         machines.log = log
 
-        let history = try await recover(machines, &membership, store, log)
+        let isGated = configuration.log.ackGate == .partition && store.state.health == .ok
+        let gate =
+            isGated
+            ? PartitionGate(machines, startingAfter: store.state.boundary.index, seams: seams) : nil
+        let history = try await recover(machines, &membership, store, gate, log)
+        await giveUpDropped(store, machines, log)
+        try await putInForce(configuration.log.ackGate, store)
         var core: RaftCore
         do throws(RaftStartError) {
             core = try RaftCore(
@@ -109,7 +127,8 @@ extension Node {
             Parts(
                 configuration: configuration, seams: seams, log: log, store: store, identity: store.identity,
                 recovery: store.recovery, dispatcher: dispatcher, machines: machines, partitionLogs: partitionLogs,
-                core: core, membership: membership, lastTimestampMicroseconds: history.lastTimestampMicroseconds))
+                gate: gate, core: core, membership: membership,
+                lastTimestampMicroseconds: history.lastTimestampMicroseconds))
         node.resume(history.uncommitted)
         if node.membership.configuration.voters == [replica] { await node.takeLead() }
         return node
@@ -156,14 +175,14 @@ extension Node {
     /// Forwards to the partitions again what they lack, and takes up configurations that the checkpoint does not know.
     private static func recover(
         _ machines: SegmentedStateMachine, _ membership: inout Membership, _ store: SegmentedLogStore,
-        _ log: any LogSink
+        _ gate: PartitionGate?, _ log: any LogSink
     ) async throws(NodeError) -> History {
         var history = History(commit: max(store.state.commitHint, store.state.boundary.index))
         let commit = history.commit
         var changes: [(RaftIndex, [UInt8])] = []
         do {
             let report = try await machines.recover(
-                checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: commit
+                checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: commit, gate: gate
             ) { range in
                 let entries = try await store.entries(in: range, maxBytes: 4 << 20)
                 for entry in entries {
@@ -205,6 +224,7 @@ extension Node {
         // Whatever was purged was below the floor, and covered by a checkpoint first.
         maintenance.checkpointCovers = store.state.boundary.index
         partitionLogs.start()
+        openGate()
         warmUp()
         startTicking()
         store.endBatch()

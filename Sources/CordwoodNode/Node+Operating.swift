@@ -67,6 +67,9 @@ extension Node {
 
     public var segments: [SegmentSummary] { store.segments }
 
+    /// The acknowledgement gates that were in force, oldest first, each from an index on.
+    public var gates: [GateRecord] { store.gates }
+
     /// How much of the stream was asked to be durable and how much is.
     public var durability: DurabilityCursor { store.durability }
 

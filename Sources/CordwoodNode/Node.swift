@@ -30,6 +30,13 @@ public final class Node {
     let log: any LogSink
     let store: SegmentedLogStore
     let partitionLogs: PartitionLogPool
+    /// With the acknowledgement gate `.partition`: how far that lets acknowledgements pass.
+    let gate: PartitionGate?
+    /// The newest token that the store has settled, of which the gate may have let only a part pass.
+    var settledToken: DurabilityToken?
+    /// The store's write that holds the newest truncation.
+    var truncationSequence: UInt64 = 0
+    var isGivingUp = false
 
     var core: RaftCore
     var effects = RaftEffects()
@@ -81,6 +88,7 @@ public final class Node {
         dispatcher = parts.dispatcher
         machines = parts.machines
         partitionLogs = parts.partitionLogs
+        gate = parts.gate
         core = parts.core
         membership = parts.membership
         answeredDurable = parts.store.durableIndex
@@ -98,6 +106,7 @@ public final class Node {
         var dispatcher: PartitionDispatcher
         var machines: SegmentedStateMachine
         var partitionLogs: PartitionLogPool
+        var gate: PartitionGate?
         var core: RaftCore
         var membership: Membership
         var lastTimestampMicroseconds: Int64

@@ -12,7 +12,11 @@ public struct NodeConfiguration: Sendable {
     /// Number of partitions, fixed when the directory is made: `nil` takes what the directory has, or 32. Another
     /// number than the directory's is refused.
     public var partitionCount: Int?
+    /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
+    /// opens.
     public var log: LogStoreOptions
+    /// What opening does with entries that the partitions had not persisted.
+    public var recoveryPolicy: RecoveryPolicy
     /// Length at which a partition log begins another file, in bytes.
     public var partitionSegmentBytes: UInt64
     /// Descriptors kept open for partition logs.
@@ -41,6 +45,7 @@ public struct NodeConfiguration: Sendable {
         self.name = name
         partitionCount = nil
         log = LogStoreOptions()
+        recoveryPolicy = .forward
         partitionSegmentBytes = 64 << 20
         maxOpenFiles = 4096
         partitionBufferBytes = 64 << 20
@@ -57,8 +62,19 @@ public struct NodeConfiguration: Sendable {
     }
 }
 
+/// Which way recovery rolls.
+public enum RecoveryPolicy: String, CaseIterable, Hashable, Sendable {
+    /// The segmented log is the truth: partitions are given again what they lack.
+    case forward
+    /// The segmented log gives up what the partitions had not persisted, as far as the gate `.partition` shows that it
+    /// was never acknowledged.
+    case rollbackToPartitionCheckpoint = "rollback-to-partition-checkpoint"
+}
+
 /// Why a node cannot be opened.
 public enum NodeError: Error, Hashable, Sendable {
+    /// A rollback was asked for, and the entry at the index, which it would drop, may have been acknowledged.
+    case rollbackRefused(RaftIndex, String)
     case log(LogError)
     /// A value that cannot be, or that contradicts the directory: which one, and why.
     case configuration(String)

@@ -11,6 +11,8 @@ struct OpeningFailure {
         case .log(let error): self.init(error)
         case .configuration(let reason): self.init(reason, .configuration)
         case .inconsistent(let reason): self.init(reason, .damagedData)
+        case .rollbackRefused(let index, let reason):
+            self.init("nothing is rolled back: entry \(index) would be dropped, and \(reason)", .configuration)
         case .core(let error): self.init("\(error)", .damagedData)
         }
     }

@@ -72,6 +72,9 @@ public final class PartitionLogPool {
     /// Called when a partition log cannot be trusted or written any more.
     public var onFailure: ((PartitionID, LogError) -> Void)?
     public var log: any LogSink = SilentLog()
+    /// What the segmented log knows as a partition's last entry; `nil` when it cannot tell. A file that holds more is
+    /// refused when it is opened.
+    public var tailInLog: (PartitionID) -> (partitionIndex: PartitionLogIndex, raftIndex: RaftIndex)? = { _ in nil }
 
     /// Partitions synced at a time when nothing else is to have the device.
     private static let syncsAtOnce = 32
@@ -82,6 +85,8 @@ public final class PartitionLogPool {
     var stores: [PartitionLogStore?]
     var shards: [PartitionShard?] = Array(repeating: nil, count: 256)
     var statisticsNow = Statistics()
+    /// Records that the segmented log has dropped and that files may hold, until they have been looked at.
+    var dropped: [PartitionID: [DroppedRecord]] = [:]
     private var registry: [PartitionID: SystemCheckpoint.Line]
     private var builders: [BatchBuilder] = []
     /// Partitions with something to persist, in the order in which their oldest record was taken.
@@ -173,6 +178,12 @@ public final class PartitionLogPool {
         for partition in dirty {
             if case .failed(let error)? = stores[Int(partition.rawValue)]?.openState { throw error }
         }
+    }
+
+    /// Makes everything durable that some partitions have taken, as fast as the device allows. What the disk has no
+    /// room for stays queued; a log that failed is in `openState`.
+    public func persist(_ partitions: [PartitionID]) async {
+        await persistSeveral(partitions, atOnce: Self.syncsAtOnce, isPaced: false)
     }
 
     /// Persists what was taken and closes every file.

@@ -11,7 +11,9 @@ internal import CordwoodRaft
 /// | an invalid batch below that, and the records taken reach back to it | derived: rewritten from them, reported |
 /// | the same, and they do not | corrupt: the partition fails, its bytes are left |
 /// | shorter than the system checkpoint says, or absent | as damage at the first index that is lacking |
-/// | a record that differs from the one taken at its index | missing: the segmented log has lost promised data |
+/// | a record of an entry that a durable truncation record has dropped | partition-ahead: cut in front of it |
+/// | more records than the segmented log knows entries, without one | missing: that log has lost promised data |
+/// | a record that differs from the one taken at its index | the same |
 extension PartitionLogStore {
     /// A segment whose header and carry record verify.
     private struct Opened {
@@ -68,6 +70,7 @@ extension PartitionLogStore {
         try checkContiguous(first: max(scan.release, newest.carry.firstSegment))
         startIndex = PartitionLogIndex(segments[0].firstIndex)
         try await judge(scan)
+        try await settleAhead()
         try await reconcile()
     }
 
@@ -103,8 +106,8 @@ extension PartitionLogStore {
         else { return nil }
         let segment = PartitionSegment(
             id: id, path: path, incarnation: header.incarnation, seed: LinkSeed(header),
-            firstIndex: carry.last.index.rawValue + 1, end: start, allocatedBytes: size,
-            alignmentBytes: header.alignmentBytes)
+            firstIndex: carry.last.index.rawValue + 1, base: carry.last, baseRaftIndex: carry.commitHint, end: start,
+            allocatedBytes: size, alignmentBytes: header.alignmentBytes)
         return Opened(segment: segment, header: header, carry: carry)
     }
 
@@ -282,8 +285,6 @@ extension PartitionLogStore {
                 segment.path, scan.end)
         }
         if let expected, expected.persisted > 0, expected.persisted <= writtenIndex, expected.persisted >= startIndex {
-            openState = .open
-            defer { openState = .opening }
             let line = try await line(at: expected.persisted, reading: true)
             guard line == expected else {
                 throw .corrupt(
@@ -341,6 +342,22 @@ extension PartitionLogStore {
         expected = nil
     }
 
+    /// Cuts what the segmented log has dropped under a durable truncation record, and refuses what it does not know
+    /// without one: it has lost promised data then.
+    private func settleAhead() async throws(LogError) {
+        if let first = try await firstDropped(pool.dropped[partition] ?? []) {
+            report(
+                .warn, "partition-ahead: records from \(first) on were dropped from the segmented log, and are cut",
+                segments[segments.count - 1].path)
+            try await cut(after: first.previous)
+        }
+        guard let known = pool.tailInLog(partition), known.partitionIndex < writtenIndex else { return }
+        throw .corrupt(
+            damage(
+                .missing, segments[segments.count - 1].path, 0..<segments[segments.count - 1].end,
+                "records up to \(writtenIndex), the segmented log knows \(known.partitionIndex) of them"))
+    }
+
     /// Compares the records taken before the files were open with what they hold, and drops those that are there.
     private func reconcile() async throws(LogError) {
         guard let first = buffer.first else { return }
@@ -351,8 +368,6 @@ extension PartitionLogStore {
                     .missing, path, 0..<0,
                     "records \(writtenIndex.next) to \(first.partitionIndex.previous) are in neither log"))
         }
-        openState = .open
-        defer { openState = .opening }
         while let taken = buffer.first, taken.partitionIndex <= writtenIndex {
             try await compare(taken)
             let before = buffer.byteCount
@@ -378,6 +393,16 @@ extension PartitionLogStore {
 
     // MARK: Reading
 
+    /// Where the batch that holds a record ends, as an index: what stands behind it in the batch was cut.
+    func endOfBatch(holding index: PartitionLogIndex) -> UInt64 {
+        var end = writtenIndex.rawValue + 1
+        guard let at = segments.lastIndex(where: { $0.firstIndex <= index.rawValue }) else { return end }
+        for later in segments[(at + 1)...] { end = min(end, later.firstIndex) }
+        let next = segments[at].batches.firstPlace(behind: index.rawValue)
+        if next < segments[at].batches.count { end = min(end, segments[at].batches[next].firstIndex) }
+        return end
+    }
+
     /// The batch that holds a written record.
     func batch(holding index: PartitionLogIndex) async throws(LogError) -> PartitionBatch {
         guard let at = segments.lastIndex(where: { $0.firstIndex <= index.rawValue }) else {
@@ -388,12 +413,7 @@ extension PartitionLogStore {
             throw .purged(RaftIndex(index.rawValue))
         }
         let segment = segments[at]
-        var low = 0
-        var high = segment.batches.count
-        while low < high {
-            let middle = (low + high) / 2
-            if segment.batches[middle].firstIndex <= index.rawValue { low = middle + 1 } else { high = middle }
-        }
+        let low = segment.batches.firstPlace(behind: index.rawValue)
         guard low > 0 else {
             throw .corrupt(damage(.corrupt, segment.path, 0..<segment.end, "record \(index) is not there"))
         }
@@ -466,11 +486,11 @@ extension PartitionLogStore {
 
     // MARK: Reports
 
-    private func damage(_ kind: DamageClass, _ path: String, _ offsets: Range<UInt64>, _ detail: String) -> Damage {
+    func damage(_ kind: DamageClass, _ path: String, _ offsets: Range<UInt64>, _ detail: String) -> Damage {
         Damage(kind, file: path, offsets: offsets, detail: "partition \(partition): \(detail)")
     }
 
-    private func report(_ level: LogLevel, _ message: String, _ path: String) {
+    func report(_ level: LogLevel, _ message: String, _ path: String) {
         pool.log.write(
             LogEvent(
                 level, "log", message,

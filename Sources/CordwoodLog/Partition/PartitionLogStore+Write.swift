@@ -150,14 +150,14 @@ extension PartitionLogStore {
         segments[at].allocatedBytes = allocated
     }
 
-    /// Rolls when a batch does not fit the newest segment, room for its seal included.
+    /// Rolls when a batch does not fit the newest segment, room for its seal included, and when a cut went back behind
+    /// that segment's first record: a segment holds nothing below its first index.
     func makeRoom(for bytes: Int) async throws(LogError) {
         let seal = UInt64(segments[segments.count - 1].alignmentBytes)
         let segment = segments[segments.count - 1]
-        guard segment.end + UInt64(bytes) + seal > pool.configuration.segmentBytes, !segment.batches.isEmpty else {
-            return
-        }
-        try await roll()
+        let isFull =
+            segment.end + UInt64(bytes) + seal > pool.configuration.segmentBytes && !segment.batches.isEmpty
+        if isFull || writtenIndex.rawValue + 1 < segment.firstIndex { try await roll() }
     }
 
     /// The first segment of a log that has none.
@@ -232,7 +232,8 @@ extension PartitionLogStore {
         segments.append(
             PartitionSegment(
                 id: id, path: path, incarnation: incarnation, seed: LinkSeed(header),
-                firstIndex: tail.last.index.rawValue + 1, isIndexed: true, end: start + UInt64(length),
+                firstIndex: tail.last.index.rawValue + 1, base: tail.last, baseRaftIndex: tail.lastRaftIndex,
+                isIndexed: true, end: start + UInt64(length),
                 allocatedBytes: Self.smallestAllocation, alignmentBytes: header.alignmentBytes))
         tail.link = link
         if id > 1 { try await pool.syncDirectory(of: partition) } else { tail.needsDirectorySync = true }

@@ -11,8 +11,10 @@ public import CordwoodRaft
 /// be taken before that, and are compared with what the files hold when they are opened, so re-forwarding after a
 /// restart is nothing but appending again.
 ///
-/// Only committed slices are taken. What a file holds beyond, or differently from, what the segmented log says is
-/// proof that the segmented log has lost promised data; it is reported and never repaired by overwriting.
+/// Under the gate `.segmented` only committed slices are taken. What a file holds beyond, or differently from, what the
+/// segmented log says is then proof that the segmented log has lost promised data; it is reported and never repaired
+/// by overwriting. Under the gate `.partition` logged slices are taken too: what a durable truncation record of the
+/// segmented log has dropped since is cut here by one of its own (`cut(after:)`).
 public final class PartitionLogStore {
     public let partition: PartitionID
 
@@ -48,6 +50,9 @@ public final class PartitionLogStore {
     public internal(set) var persistedIndex: PartitionLogIndex = 0
     /// Position and chain of the persisted record; `nil` when there is none.
     public internal(set) var persistedLine: SystemCheckpoint.Line?
+
+    /// Highest index taken when it was logged, before it was known to be committed: it is not taken again then.
+    public internal(set) var forwardedIndex: PartitionLogIndex = 0
 
     /// Taken and not yet written.
     var buffer = RecordQueue()
@@ -114,6 +119,12 @@ public final class PartitionLogStore {
         pool.took(self, bytes: buffer.byteCount - before)
     }
 
+    /// Takes the next logged record before it is known to be committed: only under the gate `.partition`.
+    public func forward(_ record: PartitionLogRecord) {
+        append(record)
+        forwardedIndex = record.partitionIndex
+    }
+
     private func compareLater(_ record: PartitionLogRecord) {
         claims.append(record)
         guard claims.count == 1 else { return }
@@ -159,7 +170,8 @@ public final class PartitionLogStore {
         var next = index
         while found.count < maxCount, bytes < maxBytes || found.isEmpty, next <= writtenIndex {
             let batch = try await batch(holding: next)
-            for record in batch.records(from: next, maxCount: maxCount - found.count) {
+            let held = Int(min(UInt64(maxCount - found.count), endOfBatch(holding: next) - next.rawValue))
+            for record in batch.records(from: next, maxCount: held) {
                 if !found.isEmpty, bytes + record.byteCount > maxBytes { return found }
                 found.append(record)
                 bytes += record.byteCount
@@ -190,6 +202,7 @@ public final class PartitionLogStore {
         if index == 0 { return SystemCheckpoint.Line(partition: partition, persisted: 0, raftIndex: 0, chain: .zero) }
         if let persistedLine, persistedLine.persisted == index { return persistedLine }
         try await pool.open(self)
+        if let first = segments.first, first.base.index.rawValue == index.rawValue { return first.baseLine(partition) }
         guard index >= startIndex, index <= writtenIndex else { return nil }
         return try await batch(holding: index).line(at: index, of: partition)
     }
@@ -207,8 +220,18 @@ struct PartitionSegment {
     var path: String
     var incarnation: SegmentIncarnation = 0
     var seed: LinkSeed
-    /// Index of the first record in it.
+    /// Index of the first record in it. A segment that was begun behind a truncation may begin below its predecessor's:
+    /// of two that could hold an index the later one does.
     var firstIndex: UInt64
+    /// The record before the first one in it, and where that stands in the Raft log.
+    var base = LogBoundary.zero
+    var baseRaftIndex: RaftIndex = 0
+    func baseLine(_ partition: PartitionID) -> SystemCheckpoint.Line {
+        SystemCheckpoint.Line(
+            partition: partition, persisted: PartitionLogIndex(base.index.rawValue), raftIndex: baseRaftIndex,
+            chain: base.chain)
+    }
+
     /// Where each batch of records begins, ascending; empty while the segment has not been read.
     var batches: [BatchPlace] = []
     var isIndexed = false
@@ -221,6 +244,19 @@ struct PartitionSegment {
     struct BatchPlace {
         var firstIndex: UInt64
         var offset: UInt64
+    }
+}
+
+extension [PartitionSegment.BatchPlace] {
+    /// The position of the first batch that begins behind an index.
+    func firstPlace(behind index: UInt64) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].firstIndex <= index { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }
 

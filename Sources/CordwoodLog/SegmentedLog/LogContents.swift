@@ -1,5 +1,5 @@
-package import CordwoodBase
-package import CordwoodRaft
+public import CordwoodBase
+public import CordwoodRaft
 
 /// What a segmented log holds, as far as it is kept in memory: the meaning of the stream up to some batch.
 ///
@@ -31,6 +31,10 @@ package struct LogContents {
         var chain: ChainValue
         var slices: EntrySlices
     }
+
+    /// What truncations dropped of entries that partition files may hold: only under the gate `.partition` do those
+    /// take entries that are not committed. Known as far as the stream that is held shows it.
+    package private(set) var dropped: [DroppedRecord] = []
 
     /// Of the recent entries, and in front of them of the one behind which they begin.
     private var traces = LogContents.traces(behind: .zero)
@@ -112,7 +116,9 @@ package struct LogContents {
         guard let term = terms.term(at: index), let chain = chain(at: index), canTruncate(after: index) else {
             brokenInvariant("truncation after \(index) of \(boundary.index)...\(last.index)")
         }
+        let mayBeInPartitionFiles = gates.contains { $0.gate == .partition }
         while last.index > index, let trace = traces.removeLast() {
+            if mayBeInPartitionFiles { noteDropped(trace.slices) }
             switch trace.slices {
             case .none: break
             case .one(let slice): tails.retreat(slice)
@@ -125,6 +131,20 @@ package struct LogContents {
         self.index.truncate(after: index)
         commitHint = min(commitHint, index)
     }
+
+    /// The last entry is about to be dropped.
+    private mutating func noteDropped(_ slices: EntrySlices) {
+        guard let term = terms.term(at: last.index) else { return }
+        for slice in slices {
+            dropped.append(
+                DroppedRecord(
+                    partition: slice.partition, partitionIndex: slice.partitionIndex,
+                    position: LogPosition(index: last.index, term: term)))
+        }
+    }
+
+    /// No partition file holds any of it any more.
+    mutating func forgetDropped() { dropped = [] }
 
     /// The tails as they were behind an entry that everything behind can be dropped to; all unknown for `nil`.
     func tails(after index: RaftIndex?) -> PartitionTails {
@@ -207,5 +227,20 @@ package struct LogContents {
         guard last.index.rawValue > Self.minimumTraces else { return }
         let keep = min(commitHint, last.index - Self.minimumTraces)
         while traces.firstIndex < keep, !traces.isEmpty { traces.removeFirst() }
+    }
+}
+
+/// A slice of an entry that a durable truncation record has dropped from the segmented log. A partition file that holds
+/// it is ahead, and is cut in front of it.
+public struct DroppedRecord: Hashable, Sendable {
+    public var partition: PartitionID
+    public var partitionIndex: PartitionLogIndex
+    /// The dropped entry; no other entry has its index and term.
+    public var position: LogPosition
+
+    public init(partition: PartitionID, partitionIndex: PartitionLogIndex, position: LogPosition) {
+        self.partition = partition
+        self.partitionIndex = partitionIndex
+        self.position = position
     }
 }

@@ -23,7 +23,7 @@ public struct LogStoreOptions: Sendable {
     public var lockWaitNanoseconds: UInt64 = 2_000_000_000
     /// Where acknowledged data are damaged: open the intact prefix for reading instead of refusing.
     public var opensDamagedReadOnly = false
-    /// The gate of a log that is made.
+    /// The gate of a log that is made. A node puts it in force in a log that exists, too.
     public var ackGate = AckGate.segmented
 
     public init() {}

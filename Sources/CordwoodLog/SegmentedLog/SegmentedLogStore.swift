@@ -158,6 +158,20 @@ public final class SegmentedLogStore: RaftLogStore {
     /// The Raft index of a partition's last entry in this log, 0 if there is none.
     public func lastRaftIndex(of partition: PartitionID) -> RaftIndex { contents.tails[partition].raftIndex }
 
+    /// A partition's last entry in this log, uncommitted ones included: its partition index and Raft index, 0 for none.
+    /// `nil` when the partition may have had entries that this log does not show.
+    public func partitionTail(of partition: PartitionID) -> (partitionIndex: PartitionLogIndex, raftIndex: RaftIndex)? {
+        let tail = contents.tails[partition]
+        if tail == .none, contents.tails.unknownThrough > 0 { return nil }
+        return (tail.partitionIndex, tail.raftIndex)
+    }
+
+    /// What truncations have dropped that partition files may still hold: see `DroppedRecord`.
+    public var droppedRecords: [DroppedRecord] { contents.dropped }
+
+    /// No partition file holds any of the dropped records any more.
+    public func forgetDroppedRecords() { contents.forgetDropped() }
+
     /// The entry chain at an index from the boundary to the last entry, as far as it is kept in memory.
     public func recentChain(at index: RaftIndex) -> ChainValue? { contents.chain(at: index) }
 

@@ -350,6 +350,7 @@ public final class SegmentedAckTracker {
                 partitions[at].appended = index - 1
                 partitions[at].lastRaftIndex = slice.previousRaftIndex
                 partitions[at].logged = min(partitions[at].logged, index - 1)
+                partitions[at].persisted = min(partitions[at].persisted, index - 1)
                 dropped(PartitionID(UInt64(at)), Int(slice.byteCount))
             }
             ring.dropLast()

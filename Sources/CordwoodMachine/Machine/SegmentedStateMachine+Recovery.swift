@@ -31,11 +31,13 @@ extension SegmentedStateMachine {
     ///   - checkpoint: the newest complete system checkpoint, if there is one.
     ///   - retained: the Raft indexes that can be read, purged ones above the floor included.
     ///   - commit: the highest index known to be committed. Nothing behind it is forwarded.
+    ///   - gate: with the acknowledgement gate `.partition`, what is to be told of every entry. Entries that are not
+    ///     known to be committed then go to their partitions' logs, too.
     ///   - read: gives the entries from an index on, at least one, never beyond the range.
     /// - Throws: `DispatchError` when an entry does not follow the one before it in its partition, and what `read`
     ///   throws.
     public func recover(
-        checkpoint: SystemCheckpoint?, retained: Range<RaftIndex>, commit: RaftIndex,
+        checkpoint: SystemCheckpoint?, retained: Range<RaftIndex>, commit: RaftIndex, gate: PartitionGate? = nil,
         read: (Range<RaftIndex>) async throws -> [Entry]
     ) async throws -> RecoveryReport {
         var report = RecoveryReport()
@@ -48,7 +50,7 @@ extension SegmentedStateMachine {
         while next < retained.upperBound {
             let entries = try await read(next..<retained.upperBound)
             guard let last = entries.last else { break }
-            for entry in entries { try recover(entry, commit, &report) }
+            for entry in entries { try recover(entry, commit, gate, &report) }
             next = last.index.next
         }
         dispatcher.recordDispatched(through: min(commit, max(next, 1).previous))
@@ -72,7 +74,9 @@ extension SegmentedStateMachine {
         restoreSessions(try SessionTable(decoding: checkpoint.sessions))
     }
 
-    private func recover(_ entry: Entry, _ commit: RaftIndex, _ report: inout RecoveryReport) throws {
+    private func recover(
+        _ entry: Entry, _ commit: RaftIndex, _ gate: PartitionGate?, _ report: inout RecoveryReport
+    ) throws {
         report.entries += 1
         var lacking: [EntrySlice] = []
         for slice in entry.slices {
@@ -84,8 +88,10 @@ extension SegmentedStateMachine {
         var rest = entry
         rest.slices = EntrySlices(lacking)
         try dispatcher.recordAppended(rest, nowNanoseconds: seams.clock.monotonicNanoseconds)
+        defer { gate?.expect(rest) }
         guard entry.index <= commit else {
             report.uncommitted += lacking.count
+            if gate != nil { forward(rest) }
             return
         }
         report.forwarded += lacking.count

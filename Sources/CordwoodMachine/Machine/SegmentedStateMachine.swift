@@ -53,6 +53,8 @@ public final class SegmentedStateMachine {
     public var onSession: ((RaftIndex, Term, SessionOutcome) -> Void)?
     /// Called when a partition was frozen, with the reason.
     public var onFrozen: ((PartitionID, String) -> Void)?
+    /// Called when records of some partition have become durable in its log.
+    var onPersisted: (() -> Void)?
     /// Finds the session that a command names, if it names one: only the caller knows the form of its payloads.
     public var sessionOf: ((ArraySlice<UInt8>) -> SessionCall?)?
     public var log: any LogSink = SilentLog()
@@ -112,7 +114,7 @@ public final class SegmentedStateMachine {
     }
 
     @inline(__always)
-    private func record(_ slice: EntrySlice, of entry: Entry) -> PartitionLogRecord {
+    func record(_ slice: EntrySlice, of entry: Entry) -> PartitionLogRecord {
         let start = Int(slice.offset)
         let end = start + Int(slice.length)
         invariant(end <= entry.payload.count, "slice \(start)..<\(end) of \(entry.payload.count) bytes")
@@ -129,7 +131,7 @@ public final class SegmentedStateMachine {
         if let sessionOf, let call = sessionOf(record.payload), !use(call, entry) { record.verdict = .refused }
         let index = slice.partitionIndex.rawValue
         lane.handed = max(lane.handed, index)
-        lane.log.append(record)
+        if slice.partitionIndex > lane.log.forwardedIndex { lane.log.append(record) }
         if lane.state == .idle {
             if lane.applied + 1 == index, let machine = lane.inline {
                 applyInline(record, machine, lane)
@@ -245,6 +247,7 @@ public final class SegmentedStateMachine {
                 persisted.partition, through: persisted.through, entryCount: persisted.entryCount,
                 byteCount: persisted.byteCount)
         } catch { brokenInvariant("\(error)") }
+        onPersisted?()
     }
 
     // MARK: Asking

@@ -15,6 +15,8 @@ extension NodeConfiguration {
         log.segmentBytes = options[NodeOption.segmentSize]
         log.spareSegments = options[NodeOption.segmentPreallocate]
         log.depth = options[NodeOption.commitDepth]
+        log.ackGate = options[NodeOption.ackGate].gate
+        recoveryPolicy = options[NodeOption.recoveryPolicy]
         log.batchBytes = Int(options[NodeOption.commitMaxBytes])
         partitionSyncAgeNanoseconds = options[NodeOption.partitionLogSyncAge]
         partitionSegmentBytes = options[NodeOption.partitionLogSegmentSize]

@@ -1,4 +1,6 @@
 public import CordwoodBase
+public import CordwoodLog
+public import CordwoodNode
 public import CordwoodOptions
 
 /// The options of the node, one declaration each. A row is here only if the node honours it.
@@ -41,6 +43,13 @@ public enum NodeOption {
     public static let partitionLogSegmentSize = Option<UInt64>.size(
         "partition-log.segment-size", default: 64 * mebibyte, in: mebibyte...gibibyte,
         "Bytes of a file of a partition log")
+    public static let ackGate = Option<AckGateChoice>.choice(
+        "durability.ack-gate", default: .segmented,
+        "What an acknowledgement waits for: the log, or the logs of all partitions concerned, too")
+    public static let recoveryPolicy = Option<RecoveryPolicy>.choice(
+        "recovery.policy", default: .forward,
+        "What the start does with entries that partitions lack; a rollback drops what the gate shows unacknowledged"
+    )
     public static let cacheCapacity = Option<UInt64>.size(
         "cache.capacity", default: 64 * mebibyte, in: mebibyte...1024 * gibibyte,
         "Memory for verified blocks of the partition logs, from which events are read")
@@ -130,6 +139,19 @@ public enum IOBackendChoice: String, CaseIterable, Sendable {
     case auto
     case uring
     case posix
+}
+
+/// Acknowledgement gates that can be asked for.
+public enum AckGateChoice: String, CaseIterable, Sendable {
+    case segmented
+    case partition
+
+    public var gate: AckGate {
+        switch self {
+        case .segmented: .segmented
+        case .partition: .partition
+        }
+    }
 }
 
 /// Levels that can be asked for, most important first.
