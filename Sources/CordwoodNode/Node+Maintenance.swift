@@ -15,6 +15,8 @@ extension Node {
         var durableBytes: UInt64 = 0
         /// A round of upkeep is under way.
         var isRunning = false
+        /// The log's end when upkeep last looked.
+        var lastIndex: RaftIndex = 0
         /// Every entry at or below this index is covered by a durable system checkpoint.
         var checkpointCovers: RaftIndex = 0
         var waiters: [UnsafeContinuation<Void, Never>] = []
@@ -22,6 +24,8 @@ extension Node {
 
     /// Ticks between two rounds of upkeep.
     private static let upkeepTicks: UInt64 = 5
+    /// So many entries that no checkpoint covers are worth one while the log rests.
+    private static let entriesWorthACheckpoint: UInt64 = 256
 
     func startTicking() {
         maintenance.timer = seams.clock.schedule(
@@ -81,6 +85,7 @@ extension Node {
         // Known to about a MiB only: nothing is held when everything committed is persisted and applied.
         maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
         if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
+        if deservesCheckpoint(floor) { try await writeCheckpoint() }
         // While partition files hold what was dropped, the truncation that says so must stay.
         guard store.droppedRecords.isEmpty else { return }
         guard let reclaimable = store.lastFinishedIndex(below: floor), reclaimable >= store.startIndex else { return }
@@ -90,6 +95,16 @@ extension Node {
         try await store.compact(through: through, boundary: nil)
         step(.compacted(through: through))
         try await store.raiseFloor(to: through.next)
+    }
+
+    /// True when the log rests, everything in it is committed, persisted and applied, and a start would have to look at
+    /// many entries to find that out again. Once that is written down it is false until the log has grown as much
+    /// again: a node at rest writes nothing.
+    private func deservesCheckpoint(_ floor: RaftIndex) -> Bool {
+        let last = store.nextIndex.previous
+        defer { maintenance.lastIndex = last }
+        return last == maintenance.lastIndex && floor > last && core.appliedIndex == last
+            && last >= maintenance.checkpointCovers + Self.entriesWorthACheckpoint
     }
 
     /// Writes what a restart must know besides the entries above the floor.

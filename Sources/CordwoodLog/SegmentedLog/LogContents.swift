@@ -1,5 +1,5 @@
 public import CordwoodBase
-public import CordwoodRaft
+package import CordwoodRaft
 
 /// What a segmented log holds, as far as it is kept in memory: the meaning of the stream up to some batch.
 ///

@@ -85,8 +85,27 @@ extension SegmentedStateMachine {
     }
 
     private func restoreMachine(_ lane: PartitionLane) async -> Bool {
+        if await restoreSnapshot(lane, isFresh: false) { return true }
+        // A snapshot that came from elsewhere may not have been there when the directory was listed.
+        if lane.log.startIndex > 1, await restoreSnapshot(lane, isFresh: true) { return true }
+        if case .frozen = lane.state { return false }
+        guard lane.log.startIndex == 1 else {
+            freeze(lane, "needs-snapshot: the log begins at \(lane.log.startIndex) and no snapshot reaches it")
+            return false
+        }
+        do {
+            adopt(try makeMachine(lane), lane, nil, stateBytes: 0)
+            return true
+        } catch {
+            freeze(lane, "machine cannot be made: \(error)")
+            return false
+        }
+    }
+
+    /// Restores the newest snapshot that is usable; false when there is none.
+    private func restoreSnapshot(_ lane: PartitionLane, isFresh: Bool) async -> Bool {
         let found: [SnapshotHeader]
-        do { found = try await snapshots.list(lane.partition) } catch {
+        do { found = try await snapshots.list(lane.partition, isFresh: isFresh) } catch {
             freeze(lane, "snapshots: \(error)")
             return false
         }
@@ -106,17 +125,7 @@ extension SegmentedStateMachine {
                 return true
             } catch { report(lane, .warn, "snapshot at \(header.index) cannot be restored: \(error)") }
         }
-        guard lane.log.startIndex == 1 else {
-            freeze(lane, "needs-snapshot: the log begins at \(lane.log.startIndex) and no snapshot reaches it")
-            return false
-        }
-        do {
-            adopt(try makeMachine(lane), lane, nil, stateBytes: 0)
-            return true
-        } catch {
-            freeze(lane, "machine cannot be made: \(error)")
-            return false
-        }
+        return false
     }
 
     private func agrees(_ header: SnapshotHeader, with log: PartitionLogStore) async throws -> Bool {

@@ -51,6 +51,9 @@ public final class SnapshotStore {
     public let directory: String
     let seams: Seams
     private var madeDirectories: Set<String> = []
+    /// Names by shard and partition as they were listed, with what was written and removed here since, so that asking for
+    /// every partition lists every directory once.
+    private var listings: [UInt64: [PartitionID: Set<PartitionLogIndex>]] = [:]
 
     public init(directory: String, seams: Seams) {
         self.directory = directory
@@ -73,23 +76,52 @@ public final class SnapshotStore {
     }
 
     /// The snapshots of a partition by their names and headers, newest first. Their states are verified when read.
-    public func list(_ partition: PartitionID) async throws(IOError) -> [SnapshotHeader] {
+    ///
+    /// - Parameter isFresh: looks at the directory again. Otherwise what somebody else has put there since it was listed
+    ///   may be missing.
+    public func list(_ partition: PartitionID, isFresh: Bool = false) async throws(IOError) -> [SnapshotHeader] {
         let shard = try await shard(partition)
         var headers: [SnapshotHeader] = []
-        for entry in try await seams.files.list(shard) {
-            guard entry.name.hasPrefix("\(partition)-"), entry.name.hasSuffix(Self.suffix) else { continue }
-            let file = try await seams.files.open(
-                "\(shard)/\(entry.name)", FileMode(.mustExist, writable: false))
-            let buffer = IOBuffer(count: Self.headerBytes)
-            let got = try await file.read(into: buffer, 0..<Self.headerBytes, at: 0)
-            await file.close()
-            if let header = Self.decode(buffer[0..<got]), header.partition == partition,
-                entry.name == name(partition, header.index)
+        for index in try await indexes(of: partition, isFresh: isFresh).sorted(by: >) {
+            if let header = try await header("\(shard)/\(name(partition, index))"), header.partition == partition,
+                header.index == index
             {
                 headers.append(header)
             }
         }
-        return headers.sorted { $0.index > $1.index }
+        return headers
+    }
+
+    private func indexes(of partition: PartitionID, isFresh: Bool) async throws(IOError) -> Set<PartitionLogIndex> {
+        let number = partition.rawValue & 255
+        if !isFresh, let listing = listings[number] { return listing[partition] ?? [] }
+        var listing: [PartitionID: Set<PartitionLogIndex>] = [:]
+        for entry in try await seams.files.list(try await shard(partition)) {
+            guard entry.name.hasSuffix(Self.suffix) else { continue }
+            let parts = entry.name.dropLast(Self.suffix.count).split(separator: "-", omittingEmptySubsequences: false)
+            guard parts.count == 2, let owner = UInt64(parts[0]), let index = UInt64(parts[1]) else { continue }
+            listing[PartitionID(owner), default: []].insert(PartitionLogIndex(index))
+        }
+        listings[number] = listing
+        return listing[partition] ?? []
+    }
+
+    /// What a snapshot's file says first; `nil` when it is gone or no snapshot.
+    private func header(_ path: String) async throws(IOError) -> SnapshotHeader? {
+        let file: any File
+        do throws(IOError) { file = try await seams.files.open(path, FileMode(.mustExist, writable: false)) } catch {
+            if error.reason == .notFound { return nil }
+            throw error
+        }
+        do throws(IOError) {
+            let buffer = IOBuffer(count: Self.headerBytes)
+            let got = try await file.read(into: buffer, 0..<Self.headerBytes, at: 0)
+            await file.close()
+            return Self.decode(buffer[0..<got])
+        } catch {
+            await file.close()
+            throw error
+        }
     }
 
     /// A snapshot with its state, verified; `nil` when it is not there or damaged.
@@ -132,8 +164,11 @@ public final class SnapshotStore {
         bytes.append(littleEndian: check.high)
         let shard = try await shard(header.partition)
         try await seams.files.replaceContents(of: name(header.partition, header.index), in: shard, with: bytes)
+        let number = header.partition.rawValue & 255
+        listings[number]?[header.partition, default: []].insert(header.index)
         for old in try await list(header.partition).dropFirst(max(1, keeping)) {
             try await seams.files.remove("\(shard)/\(name(header.partition, old.index))")
+            listings[number]?[header.partition]?.remove(old.index)
         }
     }
 
@@ -144,6 +179,7 @@ public final class SnapshotStore {
         where entry.name.hasPrefix("\(partition)-") && entry.name.hasSuffix(Self.suffix) {
             try await seams.files.remove("\(shard)/\(entry.name)")
         }
+        listings[partition.rawValue & 255]?[partition] = nil
         try await seams.files.syncDirectory(shard)
     }
 
