@@ -23,6 +23,9 @@ final class FrameReceiver {
     private var buffer = IOBuffer(count: FrameReceiver.initialBytes)
     private var start = 0
     private var end = 0
+    /// Memory held.
+    var capacityBytes: Int { buffer.count }
+
     /// Header of the frame that has begun to arrive.
     private var header: PeerFrameHeader?
 
@@ -62,26 +65,23 @@ final class FrameReceiver {
         return count > 0
     }
 
+    /// Makes a quarter of the buffer free behind what has arrived: by moving that to the front, or by doubling.
     private func makeRoom() {
-        let frameBytes = PeerFrame.headerBytes + (header?.bodyBytes ?? 0)
         if start == end {
             start = 0
             end = 0
-            if buffer.count > FrameReceiver.retainedBytes, frameBytes <= FrameReceiver.initialBytes {
-                buffer = IOBuffer(count: FrameReceiver.initialBytes)
-            }
+            if buffer.count > FrameReceiver.retainedBytes { buffer = IOBuffer(count: FrameReceiver.initialBytes) }
         }
-        if end < buffer.count, start + frameBytes <= buffer.count, buffer.count - end >= buffer.count / 4 { return }
-        if end - start <= buffer.count / 2, frameBytes <= buffer.count {
-            let rest = buffer[start..<end]
+        guard buffer.count - end < buffer.count / 4 else { return }
+        let rest = buffer[start..<end]
+        if rest.count <= buffer.count / 2 {
             UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[..<rest.count]).copyMemory(from: rest)
         } else {
             let larger = IOBuffer(count: buffer.count * 2)
-            UnsafeMutableRawBufferPointer(rebasing: larger.bytes[..<(end - start)]).copyMemory(
-                from: buffer[start..<end])
+            UnsafeMutableRawBufferPointer(rebasing: larger.bytes[..<rest.count]).copyMemory(from: rest)
             buffer = larger
         }
-        end -= start
         start = 0
+        end = rest.count
     }
 }

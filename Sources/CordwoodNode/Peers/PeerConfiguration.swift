@@ -27,9 +27,9 @@ public struct PeerConfiguration: Sendable, Hashable {
     /// Pause after a peer has refused the handshake.
     public var refusedNanoseconds: UInt64 = 5_000_000_000
     /// How often a sign of life is sent on a connection with nothing else to send.
-    public var aliveNanoseconds: UInt64 = 500_000_000
+    public var aliveNanoseconds: UInt64 = 400_000_000
     /// A connection without a sign of life for so long is given up.
-    public var silenceNanoseconds: UInt64 = 3_000_000_000
+    public var silenceNanoseconds: UInt64 = 2_000_000_000
     /// A connection for calls that had none for so long is closed.
     public var idleNanoseconds: UInt64 = 60_000_000_000
 

@@ -13,9 +13,9 @@ import CordwoodRaft
 ///         16     8  XXH3-64 of bytes 0 ..< 16, seeded with the connection's seed + the frame's number
 ///
 /// Frames of each direction are numbered from 0. The seed is 0 in the handshake; from then on it is drawn by both ends
-/// for this connection, and complemented in the direction of the one that was dialled. So a frame that is repeated, left
-/// out, or meant for another connection is as wrong as one with a flipped bit. The header is verified before the body's
-/// length is believed, and the length is held against the limit before any memory is taken for it.
+/// for this connection, and complemented in the direction of the one that was dialled. So a frame that is repeated,
+/// left out, or meant for another connection is as wrong as one with a flipped bit. The header is verified before the
+/// body's length is believed, and the length is held against the limit before any memory is taken for it.
 ///
 /// Bodies:
 ///
@@ -177,7 +177,12 @@ enum PeerFrame: Hashable {
         let code = try reader.integer(UInt16.self)
         try reader.zeros(4)
         let rest = try reader.take(reader.remaining)
-        if isRefused { return .answer(number: number, .refused(code: code, String(decoding: rest, as: UTF8.self))) }
+        if isRefused {
+            guard let text = String(validating: rest, as: UTF8.self) else {
+                throw .invalid(field: "UTF-8 text of bytes", value: UInt64(rest.count))
+            }
+            return .answer(number: number, .refused(code: code, text))
+        }
         guard code == 0 else { throw .invalid(field: "code of an answer", value: UInt64(code)) }
         return .answer(number: number, .success([UInt8](rest)))
     }
@@ -202,20 +207,15 @@ extension ByteReader {
         guard flags & ~allowed == 0 else { throw .invalid(field: "flags", value: UInt64(flags)) }
         return flags
     }
-
-    /// A string with its length before it.
-    mutating func text(maxBytes: Int) throws(DecodeError) -> String {
-        let length = Int(try integer(UInt16.self))
-        guard length <= maxBytes else { throw .invalid(field: "length of a text", value: UInt64(length)) }
-        return String(decoding: try take(length), as: UTF8.self)
-    }
 }
 
 extension ByteWriter {
-    /// A string with its length before it, cut to `PeerHello.maxTextBytes`.
+    /// A string: length (u16), UTF-8.
     mutating func text(_ text: String) {
-        let bytes = PeerHello.cut(text)
-        integer(UInt16(bytes.count))
-        for byte in bytes { integer(byte) }
+        var text = text
+        text.withUTF8 {
+            integer(UInt16($0.count))
+            raw(UnsafeRawBufferPointer($0))
+        }
     }
 }

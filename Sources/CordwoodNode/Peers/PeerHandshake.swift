@@ -20,8 +20,6 @@ enum PeerConnectionKind: UInt8, Hashable, CaseIterable {
 /// First on every connection, by the one that dials.
 struct PeerHello: Hashable {
     static let magic: UInt64 = 0x5352_4545_5044_5743  // "CWDPEERS"
-    static let maxTextBytes = 512
-
     var versions: ClosedRange<UInt16> = PeerFrame.versions
     var connection: PeerConnectionKind
     var identity: PeerIdentity
@@ -34,10 +32,7 @@ struct PeerHello: Hashable {
 
     private var host: String { identity.address?.host ?? "" }
 
-    /// A text's bytes, no more than fit.
-    static func cut(_ text: String) -> some Collection<UInt8> { text.utf8.prefix(maxTextBytes) }
-
-    var encodedBytes: Int { 62 + 4 + PeerHello.cut(identity.name).count + PeerHello.cut(host).count }
+    var encodedBytes: Int { 62 + 4 + identity.name.utf8.count + host.utf8.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.integer(PeerHello.magic)
@@ -60,6 +55,10 @@ struct PeerHello: Hashable {
     ) {
         self.connection = connection
         self.identity = identity
+        self.identity.name = identity.name.fittingHandshake
+        if let address = identity.address, address.host.isEmpty || address.port == 0 || address.host.utf8.count > 512 {
+            self.identity.address = nil
+        }
         self.target = target
         self.nonce = nonce
         self.maxBodyBytes = maxBodyBytes
@@ -84,11 +83,12 @@ struct PeerHello: Hashable {
         nonce = try reader.integer()
         maxBodyBytes = Int(try reader.integer(UInt32.self))
         let port = try reader.integer(UInt16.self)
-        let name = try reader.text(maxBytes: PeerHello.maxTextBytes)
-        let host = try reader.text(maxBytes: PeerHello.maxTextBytes)
+        let name = try reader.text()
+        let host = try reader.text()
+        guard (port == 0) == host.isEmpty else { throw .invalid(field: "port of a peer", value: UInt64(port)) }
         identity = PeerIdentity(
             cluster: cluster, name: name, replica: replica,
-            address: host.isEmpty || port == 0 ? nil : SocketAddress(host: host, port: port))
+            address: host.isEmpty ? nil : SocketAddress(host: host, port: port))
     }
 }
 
@@ -102,7 +102,7 @@ struct PeerWelcome: Hashable {
     var nonce: UInt64
     var name: String
 
-    var encodedBytes: Int { 40 + 2 + PeerHello.cut(name).count }
+    var encodedBytes: Int { 40 + 2 + name.utf8.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.integer(version)
@@ -120,7 +120,7 @@ struct PeerWelcome: Hashable {
         self.cluster = cluster
         self.replica = replica
         self.nonce = nonce
-        self.name = name
+        self.name = name.fittingHandshake
     }
 
     init(from reader: inout ByteReader) throws(DecodeError) {
@@ -130,7 +130,7 @@ struct PeerWelcome: Hashable {
         cluster = try reader.uniqueID()
         replica = try reader.ordinal()
         nonce = try reader.integer()
-        name = try reader.text(maxBytes: PeerHello.maxTextBytes)
+        name = try reader.text()
     }
 }
 
@@ -140,7 +140,7 @@ struct PeerParting: Hashable {
     var cluster: UniqueID
     var text: String
 
-    var encodedBytes: Int { 24 + 2 + PeerHello.cut(text).count }
+    var encodedBytes: Int { 24 + 2 + text.utf8.count }
 
     func encode(into writer: inout ByteWriter) {
         writer.integer(reason.rawValue)
@@ -152,7 +152,7 @@ struct PeerParting: Hashable {
     init(_ reason: PeerRefusal, cluster: UniqueID, _ text: String) {
         self.reason = reason
         self.cluster = cluster
-        self.text = text
+        self.text = text.fittingHandshake
     }
 
     init(from reader: inout ByteReader) throws(DecodeError) {
@@ -163,6 +163,15 @@ struct PeerParting: Hashable {
         self.reason = reason
         try reader.zeros(6)
         cluster = try reader.uniqueID()
-        text = try reader.text(maxBytes: PeerHello.maxTextBytes)
+        text = try reader.text()
+    }
+}
+
+extension String {
+    /// The text, cut to what a frame of the handshake has room for.
+    fileprivate var fittingHandshake: String {
+        var text = self
+        while text.utf8.count > 512 { text.removeLast() }
+        return text
     }
 }

@@ -4,8 +4,8 @@ import CordwoodRaft
 
 /// The connection by which this node sends consensus messages to one peer, and the task that keeps it up.
 ///
-/// Messages wait while it is being made. When it breaks or cannot be made, what waits is dropped: it is old by then, and
-/// consensus sends again.
+/// Messages wait while it is being made. When it breaks or cannot be made, what waits is dropped: it is old by then,
+/// and consensus sends again.
 final class PeerLink {
     let replica: ReplicaID
     private(set) var peer: PeerAddress

@@ -4,9 +4,9 @@ public import CordwoodRaft
 
 /// How a node talks to its peers.
 ///
-/// Each pair of nodes has a connection a direction for consensus, dialled by the one that sends: fire and forget. Calls,
-/// which have answers, travel on connections of their own, one for what is small and one for bulk, so that neither
-/// delays a heartbeat. `PeerFrame` states what is on the wire.
+/// Each pair of nodes has a connection a direction for consensus, dialled by the one that sends: fire and forget.
+/// Calls, which have answers, travel on connections of their own, one for what is small and one for bulk, so that
+/// neither delays a heartbeat. `PeerFrame` states what is on the wire.
 ///
 /// A peer that is slow, gone or hostile costs bounded memory: queues are bounded by bytes, frames by length before
 /// memory is taken, strangers by number and time. Nothing here is reliable: what cannot be sent is dropped, and whoever

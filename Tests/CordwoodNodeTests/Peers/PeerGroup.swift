@@ -92,7 +92,11 @@ func introduce(_ peers: [PeerUnderTest]) {
     for peer in peers { peer.transport.updateMembers(peers.map(\.address)) }
 }
 
-enum PeerTestError: Error { case tooLate(String) }
+enum PeerTestError: Error {
+    case tooLate(String)
+    case unexpected
+    case finished
+}
 
 /// Waits until something holds.
 func until(_ what: String, _ seams: Seams, seconds: UInt64 = 20, _ holds: () -> Bool) async throws {
@@ -101,4 +105,22 @@ func until(_ what: String, _ seams: Seams, seconds: UInt64 = 20, _ holds: () -> 
         if seams.clock.monotonicNanoseconds > deadline { throw PeerTestError.tooLate(what) }
         await seams.clock.sleep(nanoseconds: 1_000_000)
     }
+}
+
+/// Nodes that listen on hosts of their own and know each other.
+func peerGroup(
+    _ count: UInt64, _ seams: Seams, _ change: (inout PeerConfiguration) -> Void = { _ in }
+) async throws -> [PeerUnderTest] {
+    var peers: [PeerUnderTest] = []
+    for number in 1...count {
+        let peer = PeerUnderTest(ReplicaID(number), seams: seams, change)
+        try await peer.listen(host: "node-\(number)", port: 7000)
+        peers.append(peer)
+    }
+    introduce(peers)
+    return peers
+}
+
+func close(_ peers: [PeerUnderTest]) async {
+    for peer in peers { await peer.transport.close() }
 }
