@@ -47,7 +47,8 @@ public final class Cordwood: Sendable {
     public func propose(_ command: [UInt8], to partition: PartitionID) async throws -> ApplyOutcome {
         try await platform.run { _ in
             switch try await self.node.value.propose(command, to: partition) {
-            case .applied(_, let outcome): return outcome
+            case .applied(_, let outcome), .appliedByLeader(_, _, let outcome): return outcome
+            case .rejected(let rejection): throw rejection
             case .aborted: throw ProposalAborted()
             case .unknown(let reason): throw OutcomeUnknown(reason: reason)
             case .durable: brokenInvariant("a proposal that waits for its apply ended when it was durable")

@@ -29,8 +29,13 @@ extension Node {
             waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.closing))
         }
         for context in readWaiters.keys.sorted() {
-            readWaiters.removeValue(forKey: context)?.resume(returning: .failure(.closing))
+            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.closing))
         }
+        for waiting in forwarder.takeAll() {
+            waiting.observer.proposalEnded(tag: waiting.tag, outcome: .rejected(.closing))
+        }
+        changeWaiters.expire(at: .max)
+        await peers?.close()
         do throws(LogError) { try await partitionLogs.close() } catch { failure = failure ?? error }
         do throws(LogError) { try await store.close() } catch { failure = failure ?? error }
         if let failure { throw failure }

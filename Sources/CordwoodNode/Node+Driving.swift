@@ -13,9 +13,11 @@ extension Node {
     struct PendingWrite {
         var sequence: UInt64
         var token: DurabilityToken
+        /// What was recorded, if it was a vote.
+        var vote: Vote?
     }
 
-    /// A message that leaves, or comes back to this replica, when a token is durable.
+    /// A message that leaves, or comes back to this replica, when everything up to a write is durable.
     struct HeldMessage {
         var sequence: UInt64
         var message: RaftMessage
@@ -46,41 +48,38 @@ extension Node {
             write(range, replaces: replaces, source: source, token)
         case .persist(let vote, let token):
             do throws(LogError) {
-                pendingWrites.append(PendingWrite(sequence: try store.recordVote(vote).sequence, token: token))
+                pendingWrites.append(
+                    PendingWrite(sequence: try store.recordVote(vote).sequence, token: token, vote: vote))
                 armTurn()
             } catch { storeFailed(error) }
-        case .sendAfter(_, let message):
-            guard message.to == replica else { return refuse(message) }
-            heldMessages.append(HeldMessage(sequence: pendingWrites.last?.sequence ?? 0, message: message))
-            releaseHeldMessages()
-        case .send(let message), .sendAppend(let message, _), .sendSnapshot(let message), .forwardProposal(let message):
-            refuse(message)
-        case .read(_, let peer, _, _), .needSnapshot(let peer):
-            brokenInvariant("replica \(replica) is alone in its group, and its core speaks of replica \(peer)")
-        case .install(let position, _):
-            brokenInvariant("replica \(replica) is alone in its group, and its core installs a snapshot at \(position)")
+        case .sendAfter(_, let message): hold(message)
+        case .send(let message): send(message)
+        case .sendAppend(let message, let ticket): sendAppend(message, ticket: ticket)
+        case .sendSnapshot(let message): sendSnapshot(message)
+        case .forwardProposal(let message):
+            brokenInvariant("the core of replica \(replica) passes a proposal on: \(message)")
+        case .read(let ticket, let peer, let from, let maxBytes):
+            readForPeer(ticket, peer, from: from, maxBytes: maxBytes)
+        case .needSnapshot(let peer): offerSnapshot(to: peer)
+        case .install(let position, let token): install(position, token)
         case .apply(let range):
             dispatch(range)
         case .readReady(let context, let index):
-            readWaiters.removeValue(forKey: context)?.resume(returning: .success(index))
+            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .success(index))
         case .readFailed(let context):
-            readWaiters.removeValue(forKey: context)?.resume(returning: .failure(.notLeader(nil)))
+            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.notLeader(nil)))
         case .roleChanged(let role, let term, let leader):
             roleChanged(role, term, leader: leader)
         case .configurationChanged:
             membership.configuration = core.configuration
             dispatcher.updateMembership(core.configuration.voters)
+            tellPeers()
         case .proposalsAborted(let range, let term):
             for waiter in proposals.takeAll(in: range, term: term) {
                 waiter.observer.proposalEnded(tag: waiter.tag, outcome: .aborted)
             }
+            changeWaiters.end(in: range, term: term)
         }
-    }
-
-    /// A group of one has nobody to send to: a message to another replica means that the core and the configuration
-    /// disagree.
-    private func refuse(_ message: RaftMessage) {
-        brokenInvariant("replica \(replica) is alone in its group, and its core sends \(message)")
     }
 
     private func write(_ range: Range<RaftIndex>, replaces: Bool, source: AppendSource, _ token: DurabilityToken) {
@@ -96,8 +95,8 @@ extension Node {
             takeOwn(
                 Entry(index: range.lowerBound, term: token.term, type: .configuration, timestampMicroseconds: stamp()))
         case .message:
-            brokenInvariant(
-                "replica \(replica) is alone in its group, and its core took entries \(range) from a message")
+            invariant(turnEntries.isEmpty, "received \(range) beside own proposals \(turnEntries.map(\.position))")
+            turnEntries = takeIncoming(range, replaces: replaces)
         }
         do throws(LogError) {
             let ticket =
@@ -111,7 +110,7 @@ extension Node {
     }
 
     /// An entry that the core made itself.
-    private func takeOwn(_ entry: Entry) {
+    func takeOwn(_ entry: Entry) {
         do throws(DispatchError) {
             try dispatcher.recordAppended(entry, nowNanoseconds: seams.clock.monotonicNanoseconds)
         } catch { brokenInvariant("entry \(entry.position) of the core: \(error)") }
@@ -123,11 +122,13 @@ extension Node {
     /// The store's durable position moved, or it failed.
     func storeProgressed(_ progress: LogProgress) {
         if let failure = progress.failure { return storeFailed(failure) }
+        tellEvicted()
         dispatcher.recordLogged(through: progress.durableIndex)
         var settled: DurabilityToken?
         while let write = pendingWrites.first, write.sequence <= progress.sequence {
             pendingWrites.removeFirst()
             settled = write.token
+            if let vote = write.vote { durableVote = vote }
         }
         settledSequence = max(settledSequence, progress.sequence)
         if gate != nil {
@@ -137,16 +138,8 @@ extension Node {
             if let settled { step(.durable(settled)) }
             releaseHeldMessages()
         }
+        releaseVoteRequests()
         upkeepIfGrown()
-    }
-
-    /// Messages to this replica itself go back into the core once what they rest on is durable.
-    private func releaseHeldMessages() {
-        while let held = heldMessages.first, held.sequence <= settledSequence {
-            heldMessages.removeFirst()
-            core.receive(held.message, into: &effects)
-        }
-        carryOut()
     }
 
     /// A write or sync failed: nothing more is acknowledged, voted or written until the store is reopened. What was
@@ -187,21 +180,23 @@ extension Node {
     }
 
     private func applyConfiguration(_ entry: Entry) {
-        let change: ConfigurationChange
-        switch entry.decodedChange {
-        case .success(let decoded): change = decoded
-        case .failure(let error): brokenInvariant("configuration entry \(entry.position): \(error)")
+        let change: MembershipChange
+        do throws(DecodeError) { change = try MembershipChange(decoding: entry.payload) } catch {
+            brokenInvariant("configuration entry \(entry.position): \(error)")
         }
+        var outcome: ConfigurationError?
         do throws(ConfigurationError) {
-            try core.applyConfiguration(change, at: entry.index, into: &effects)
-            membership.configurationIndex = entry.index
+            try core.applyConfiguration(change.change, at: entry.index, into: &effects)
+            membership.apply(change, leading: core.configuration, at: entry.index)
         } catch {
             // Every replica comes to the same verdict: the change has no effect anywhere.
+            outcome = error
             log.write(
                 LogEvent(
                     .warn, "raft", "a configuration change does not fit and changes nothing",
                     fields: [.init("index", "\(entry.index)"), .init("reason", "\(error)")]))
         }
+        changeWaiters.end(entry.position, outcome)
     }
 
     private func roleChanged(_ role: RaftRole, _ term: Term, leader: ReplicaID) {
@@ -211,17 +206,9 @@ extension Node {
                 fields: [
                     .init("role", "\(role)"), .init("term", "\(term)"), .init("leader", "\(leader)"),
                 ]))
+        // Waiters of the old leadership keep waiting for their own entries; new ones take their places.
+        if role != .leader { proposals.strand() }
+        if !forwarder.isEmpty { armForwarding() }
         onRoleChange?(role)
-    }
-}
-
-extension Entry {
-    /// The change that a configuration entry holds.
-    fileprivate var decodedChange: Result<ConfigurationChange, DecodeError> {
-        payload.withUnsafeBytes { bytes in
-            do throws(DecodeError) { return .success(try ConfigurationChange(decoding: bytes)) } catch {
-                return .failure(error)
-            }
-        }
     }
 }

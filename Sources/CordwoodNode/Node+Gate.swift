@@ -41,7 +41,7 @@ extension Node {
 
     /// Messages leave when the store has settled what they rest on; an acknowledgement of which only a part has passed
     /// says so much and stays.
-    private func releaseThroughGate(_ passed: RaftIndex) {
+    func releaseThroughGate(_ passed: RaftIndex) {
         var held: [HeldMessage] = []
         var isCut = false
         for waiting in heldMessages {
@@ -54,7 +54,7 @@ extension Node {
                 isCut = true
                 message.index = passed
             }
-            core.receive(message, into: &effects)
+            deliver(message)
         }
         heldMessages = held
         carryOut()

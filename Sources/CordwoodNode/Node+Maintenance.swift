@@ -36,8 +36,26 @@ extension Node {
             step(.tick)
             // What the core wrote in this turn goes out with it.
             store.endBatch()
+            expireWaiters()
             if maintenance.ticks % Node.upkeepTicks == 0 { beginUpkeep() }
             startTicking()
+        }
+    }
+
+    /// Whoever has waited for so long that waiting on makes no sense hears that nothing is known.
+    private func expireWaiters() {
+        let now = maintenance.ticks
+        if !proposals.isEmpty {
+            for waiter in proposals.takeExpired(at: now) {
+                waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.timedOut))
+            }
+        }
+        tickForwarding()
+        changeWaiters.expire(at: now)
+        if !readWaiters.isEmpty {
+            for context in readWaiters.keys.sorted() where readWaiters[context]?.expiryTick ?? now < now {
+                readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.notLeader(nil)))
+            }
         }
     }
 

@@ -6,6 +6,19 @@ import CordwoodRaft
 
 /// Opening: the log first, which is the truth; then the partitions, as far as the log is known to be committed; then
 /// the core, which commits the rest by the group's rules.
+extension Membership {
+    /// Takes up a committed configuration entry from the log. One that does not fit has no effect.
+    fileprivate mutating func take(_ entry: Entry) throws(NodeError) {
+        let change: MembershipChange
+        do throws(DecodeError) { change = try MembershipChange(decoding: entry.payload) } catch {
+            throw .inconsistent("configuration entry \(entry.position): \(error)")
+        }
+        do throws(ConfigurationError) {
+            apply(change, leading: try configuration.applying(change.change), at: entry.index)
+        } catch { configurationIndex = entry.index }
+    }
+}
+
 extension Node {
     /// Opens the node of a data directory, making the directory when it is missing. On return everything acknowledged
     /// before is there; a group of one leads, and has applied all of it.
@@ -16,10 +29,15 @@ extension Node {
         log: any LogSink = SilentLog(), seams: Seams
     ) async throws(NodeError) -> Node {
         try check(configuration)
-        let store = try await openStore(configuration, log, seams)
+        try await makeDirectories(configuration, seams)
+        let entrance = try await GroupEntrance.pass(configuration, log, seams)
+        let identity = entrance.map {
+            StoreIdentity(cluster: $0.admission.cluster, node: $0.node, replica: $0.admission.replica)
+        }
+        let store = try await openStore(configuration, identity, log, seams)
         do throws(NodeError) {
-            let node = try await open(configuration, store, factory, log, seams)
-            return node
+            let membership = try await membership(configuration, entrance?.admission, store, seams)
+            return try await open(configuration, membership, store, factory, log, seams)
         } catch {
             await closing(store, log)
             throw error
@@ -35,20 +53,26 @@ extension Node {
         guard configuration.tickMilliseconds > 0 else { throw .configuration("a tick of 0 ms") }
     }
 
-    private static func openStore(
-        _ configuration: NodeConfiguration, _ log: any LogSink, _ seams: Seams
-    ) async throws(NodeError) -> SegmentedLogStore {
+    private static func makeDirectories(
+        _ configuration: NodeConfiguration, _ seams: Seams
+    ) async throws(NodeError) {
         do throws(IOError) {
             try await seams.files.makeDurableDirectory(configuration.directory)
             for part in Directory.all {
                 try await seams.files.makeDurableDirectory(configuration.directory + "/" + part)
             }
         } catch { throw .log(.unavailable("\(error)")) }
+    }
+
+    private static func openStore(
+        _ configuration: NodeConfiguration, _ identity: StoreIdentity?, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) -> SegmentedLogStore {
         var options = configuration.log
         options.maximumEntryBytes = configuration.maxEntryBytes
         do throws(LogError) {
             let store = try await SegmentedLogStore.open(
-                directory: configuration.directory + "/" + Directory.log, options: options, seams: seams)
+                directory: configuration.directory + "/" + Directory.log, identity: identity, options: options,
+                seams: seams)
             let isNoteworthy = store.recovery.outcome != .clean
             log.write(
                 LogEvent(
@@ -68,11 +92,11 @@ extension Node {
     }
 
     private static func open(
-        _ configuration: NodeConfiguration, _ store: SegmentedLogStore,
+        _ configuration: NodeConfiguration, _ membership: Membership, _ store: SegmentedLogStore,
         _ factory: @escaping PartitionStateMachineFactory, _ log: any LogSink, _ seams: Seams
     ) async throws(NodeError) -> Node {
         let replica = store.identity.replica
-        var membership = try await membership(configuration, store)
+        var membership = membership
         let dispatcher = PartitionDispatcher(
             configuration: PartitionDispatcherConfiguration(
                 partitionCount: membership.partitionCount, members: membership.configuration.voters,
@@ -130,36 +154,45 @@ extension Node {
                 gate: gate, core: core, membership: membership,
                 lastTimestampMicroseconds: history.lastTimestampMicroseconds))
         node.resume(history.uncommitted)
+        try await node.meetPeers()
         if node.membership.configuration.voters == [replica] { await node.takeLead() }
         return node
     }
 
-    /// Who is in the group: what the newest checkpoint says, or, in a directory whose log holds nothing yet, a group of
-    /// one that is written down before anything else.
+    /// Who is in the group: what the newest checkpoint says, or, in a directory whose log holds nothing yet, what its
+    /// entrance found out, or a group of one. It is written down before anything else.
     private static func membership(
-        _ configuration: NodeConfiguration, _ store: SegmentedLogStore
+        _ configuration: NodeConfiguration, _ admission: Admission?, _ store: SegmentedLogStore, _ seams: Seams
     ) async throws(NodeError) -> Membership {
-        guard let checkpoint = store.checkpoint else {
+        let membership: Membership
+        if let checkpoint = store.checkpoint {
+            do throws(DecodeError) { membership = try Membership(decoding: checkpoint.configuration) } catch {
+                throw .inconsistent("the checkpoint's configuration cannot be read: \(error)")
+            }
+            if let wanted = configuration.partitionCount, wanted != membership.partitionCount {
+                throw .configuration(
+                    "\(wanted) partitions are asked for, but \(configuration.directory) was made with "
+                        + "\(membership.partitionCount); the count is fixed when a directory is made")
+            }
+        } else {
             guard store.nextIndex == 1 else {
                 throw .inconsistent("the log holds entries up to \(store.nextIndex.previous) and no system checkpoint")
             }
-            let membership = Membership.single(configuration.name, partitionCount: configuration.partitionCount ?? 32)
-            do throws(LogError) {
+            membership =
+                admission?.membership
+                ?? .single(configuration.name, partitionCount: configuration.newPartitionCount)
+        }
+        do throws(LogError) {
+            if store.checkpoint == nil {
                 try await store.writeSystemCheckpoint(
                     SystemCheckpoint(
                         configuration: membership.encoded(), sessions: SessionTable().encoded(), routingEpoch: 1))
-            } catch { throw .log(error) }
-            return membership
-        }
-        let membership: Membership
-        do throws(DecodeError) { membership = try Membership(decoding: checkpoint.configuration) } catch {
-            throw .inconsistent("the checkpoint's configuration cannot be read: \(error)")
-        }
-        if let wanted = configuration.partitionCount, wanted != membership.partitionCount {
-            throw .configuration(
-                "\(wanted) partitions are asked for, but \(configuration.directory) was made with "
-                    + "\(membership.partitionCount); the count is fixed when a directory is made")
-        }
+            }
+            if let admission, admission.isFounding, store.nextIndex == 1 {
+                try await store.compact(through: 1, boundary: admission.foundingBoundary)
+            }
+        } catch { throw .log(error) }
+        if admission != nil { try await GroupEntrance.close(configuration.directory, seams) }
         return membership
     }
 
@@ -179,14 +212,14 @@ extension Node {
     ) async throws(NodeError) -> History {
         var history = History(commit: max(store.state.commitHint, store.state.boundary.index))
         let commit = history.commit
-        var changes: [(RaftIndex, [UInt8])] = []
+        var changes: [Entry] = []
         do {
             let report = try await machines.recover(
                 checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: commit, gate: gate
             ) { range in
                 let entries = try await store.entries(in: range, maxBytes: 4 << 20)
                 for entry in entries {
-                    if entry.type == .configuration { changes.append((entry.index, entry.payload)) }
+                    if entry.type == .configuration { changes.append(entry) }
                     if entry.index > commit { history.uncommitted.append(entry) }
                     history.lastTimestampMicroseconds = max(
                         history.lastTimestampMicroseconds, entry.timestampMicroseconds)
@@ -204,11 +237,11 @@ extension Node {
         } catch let error as LogError {
             throw .log(error)
         } catch { throw .inconsistent("\(error)") }
-        for (index, payload) in changes {
-            if index > commit {
-                history.unappliedConfigurations.append(index)
-            } else if index > membership.configurationIndex {
-                throw .inconsistent("configuration entry \(index) of \(payload.count) bytes in a group of one")
+        for entry in changes where entry.index > membership.configurationIndex {
+            if entry.index > commit {
+                history.unappliedConfigurations.append(entry.index)
+            } else {
+                try membership.take(entry)
             }
         }
         return history

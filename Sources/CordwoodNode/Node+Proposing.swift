@@ -9,6 +9,8 @@ extension Node {
     /// Proposes one command for one partition. On return it is in the log's memory and will be written with the turn's
     /// batch; a rejection has consumed nothing. The observer hears once how it ended, never from inside this call.
     ///
+    /// On a node that does not lead and has peers it is passed on to the leader; there is no position then.
+    ///
     /// - Parameters:
     ///   - tag: the observer's own name for the proposal.
     ///   - acknowledgement: which event ends it.
@@ -16,8 +18,12 @@ extension Node {
     public func propose(
         _ payload: [UInt8], to partition: PartitionID, acknowledgement: Acknowledgement = .quorum,
         tag: UInt64, observer: any ProposalObserver
-    ) throws(ProposalRejection) -> LogPosition {
+    ) throws(ProposalRejection) -> LogPosition? {
         if isClosing { throw .closing }
+        if !core.isLeader, peers != nil {
+            try forward(payload, to: partition, acknowledgement, tag: tag, observer: observer)
+            return nil
+        }
         if let storeFailure { throw rejection(for: storeFailure) }
         guard payload.count <= configuration.maxEntryBytes else {
             throw .tooLarge(bytes: payload.count, limit: configuration.maxEntryBytes)
@@ -52,7 +58,8 @@ extension Node {
         turnEntries.append(entry)
         proposals.insert(
             ProposalTable.Waiter(
-                term: position.term, tag: tag, acknowledgement: acknowledgement, observer: observer),
+                term: position.term, tag: tag, acknowledgement: acknowledgement,
+                expiryTick: maintenance.ticks + UInt64(configuration.proposalTicks), observer: observer),
             at: position.index)
         if acknowledgement == .durable { durableWaiters += 1 }
         carryOut()

@@ -1,5 +1,5 @@
 public import CordwoodBase
-import CordwoodIO
+public import CordwoodIO
 public import CordwoodLog
 public import CordwoodMachine
 public import CordwoodRaft
@@ -52,12 +52,31 @@ public final class Node {
     /// Proposers that wait for durability only.
     var durableWaiters = 0
     var answeredDurable: RaftIndex
-    var readWaiters: [UInt64: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>] = [:]
+    var readWaiters: [UInt64: ReadWaiter] = [:]
     var lastReadContext: UInt64 = 0
 
     var pendingWrites: [PendingWrite] = []
     var heldMessages: [HeldMessage] = []
     var settledSequence: UInt64 = 0
+
+    /// `nil` in a node without peers.
+    var peers: PeerTransport?
+    /// Where peers connect, once the node is open.
+    public internal(set) var peerAddress: SocketAddress?
+    /// The entries of the append that is being taken.
+    var incoming: [Entry] = []
+    /// Entries that were read back for peers, by the core's ticket.
+    var readsForPeers: [UInt64: ArraySlice<Entry>] = [:]
+    /// What the core was last told to be out of memory.
+    var evictedThrough: RaftIndex = 0
+    var heldVoteRequests: [RaftMessage] = []
+    /// The vote as the disk has it.
+    var durableVote: Vote
+    var confirmedNotes = ConfirmedNotes()
+    var changeWaiters = ChangeWaiters()
+    var forwarder = ProposalForwarder()
+    /// Commands that were passed on to a leader.
+    public internal(set) var forwardedCount: UInt64 = 0
 
     var isTurnArmed = false
     var turnNanoseconds: UInt64 = 0
@@ -92,6 +111,7 @@ public final class Node {
         core = parts.core
         membership = parts.membership
         answeredDurable = parts.store.durableIndex
+        durableVote = parts.store.state.vote
         lastTimestampMicroseconds = parts.lastTimestampMicroseconds
     }
 
@@ -110,6 +130,13 @@ public final class Node {
         var core: RaftCore
         var membership: Membership
         var lastTimestampMicroseconds: Int64
+    }
+
+    struct ReadWaiter {
+        /// The tick at which it is asked no longer whether the leader has answered: a request or its answer can be
+        /// lost.
+        var expiryTick: UInt64
+        var continuation: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>
     }
 
     // MARK: What a node can be asked
@@ -144,7 +171,8 @@ public final class Node {
         let context = lastReadContext
         let result = await withUnsafeContinuation {
             (continuation: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>) in
-            readWaiters[context] = continuation
+            readWaiters[context] = ReadWaiter(
+                expiryTick: maintenance.ticks + UInt64(configuration.raft.electionTicks), continuation: continuation)
             step(.read(context: context))
         }
         return try result.get()

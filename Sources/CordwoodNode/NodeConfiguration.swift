@@ -1,4 +1,5 @@
 public import CordwoodBase
+public import CordwoodIO
 public import CordwoodLog
 public import CordwoodMachine
 public import CordwoodRaft
@@ -12,6 +13,13 @@ public struct NodeConfiguration: Sendable {
     /// Number of partitions, fixed when the directory is made: `nil` takes what the directory has, or 32. Another
     /// number than the directory's is refused.
     public var partitionCount: Int?
+    /// How an empty directory comes into a group.
+    public var group: GroupStart
+    /// Where peers connect; `nil` is a node without peers.
+    public var peerAddress: SocketAddress?
+    /// What the others are told to connect to, where it is not the address that is listened on.
+    public var advertisedPeerAddress: String?
+    public var peers: PeerConfiguration
     /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
     /// opens.
     public var log: LogStoreOptions
@@ -39,11 +47,17 @@ public struct NodeConfiguration: Sendable {
     public var maxEntryBytes: Int
     /// What one standing partition may hold back in the segmented log; `nil` is eight segments.
     public var maxPinnedBytes: UInt64?
+    /// Ticks after which nobody waits any longer for a proposal or a read: its outcome is unknown then.
+    public var proposalTicks: UInt32
 
     public init(directory: String, name: String = "cordwood") {
         self.directory = directory
         self.name = name
         partitionCount = nil
+        group = .alone
+        peerAddress = nil
+        advertisedPeerAddress = nil
+        peers = PeerConfiguration()
         log = LogStoreOptions()
         recoveryPolicy = .forward
         partitionSegmentBytes = 64 << 20
@@ -59,7 +73,13 @@ public struct NodeConfiguration: Sendable {
         tickMilliseconds = 100
         maxEntryBytes = 4 << 20
         maxPinnedBytes = nil
+        proposalTicks = 100
     }
+
+    /// The partition count of a directory that is made.
+    var newPartitionCount: Int { partitionCount ?? 32 }
+
+    func advertisedAddress(_ bound: SocketAddress) -> String { advertisedPeerAddress ?? "\(bound)" }
 }
 
 /// Which way recovery rolls.

@@ -19,6 +19,10 @@ public enum ProposalOutcome: Sendable, Hashable {
     case unknown(UnknownReason)
     /// Certainly not executed: an entry of another term is committed at its index.
     case aborted
+    /// Taken in by the leader for this node, committed, and applied here, too; the time is that of the leader's entry.
+    case appliedByLeader(RaftIndex, timestampMicroseconds: Int64, ApplyOutcome)
+    /// It never reached a log and is certainly not executed.
+    case rejected(ProposalRejection)
 }
 
 /// Why the outcome of a proposal stays open.
@@ -31,6 +35,12 @@ public enum UnknownReason: Sendable, Hashable {
     case closing
     /// It lies inside a snapshot that was installed here.
     case coveredBySnapshot
+    /// Nothing was heard of it for as long as anyone waits.
+    case timedOut
+    /// It left for the leader, and the leader's answer never came.
+    case noAnswer(String)
+    /// The leader itself does not know.
+    case byLeader(String)
 }
 
 /// Why a proposal was not taken: it never reached the log and is certainly not executed.
@@ -50,6 +60,12 @@ public enum ProposalRejection: Error, Sendable, Hashable {
     /// The log found damage and serves reads only.
     case readOnly(String)
     case closing
+    /// The leader did not take what this node passed on.
+    case forwarded(ForwardRejection)
+    /// The leader could not be reached; nothing has left this node.
+    case unreachable(String)
+    /// Passed on to one leader after another, and none was.
+    case tooManyHops(String)
 }
 
 /// Hears how proposals end. The tag is the caller's own; one observer serves many proposals without an allocation each.

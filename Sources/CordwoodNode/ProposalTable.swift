@@ -9,6 +9,8 @@ struct ProposalTable {
         var term: Term
         var tag: UInt64
         var acknowledgement: Acknowledgement
+        /// The tick at which nobody waits any longer.
+        var expiryTick: UInt64 = .max
         var observer: any ProposalObserver
     }
 
@@ -17,6 +19,9 @@ struct ProposalTable {
     private var base: RaftIndex = 1
     private var end: RaftIndex = 1
     private(set) var count = 0
+    /// Waiters of an earlier leadership, ascending by index. What they wait for may still be committed, while other
+    /// entries take its place in this replica's log.
+    private var stranded: [(index: RaftIndex, waiter: Waiter)] = []
 
     private func position(_ index: RaftIndex) -> Int { Int(index.rawValue & UInt64(slots.count - 1)) }
 
@@ -33,8 +38,45 @@ struct ProposalTable {
         if index >= end { end = index.next }
     }
 
+    /// Whether nobody waits.
+    var isEmpty: Bool { count == 0 && stranded.isEmpty }
+
+    /// Leadership is over: those who wait keep waiting for their own entries, and make room for others.
+    mutating func strand() {
+        guard count > 0 else { return }
+        var index = base
+        while index < end, count > 0 {
+            if let waiter = slots[position(index)] {
+                stranded.append((index, waiter))
+                slots[position(index)] = nil
+                count -= 1
+            }
+            index = index.next
+        }
+        stranded.sort { $0.index < $1.index }
+        base = end
+    }
+
+    private mutating func takeStranded(_ index: RaftIndex, term: Term) -> Waiter? {
+        guard let at = stranded.firstIndex(where: { $0.index == index && $0.waiter.term == term }) else { return nil }
+        return stranded.remove(at: at).waiter
+    }
+
+    /// Those who have waited long enough, oldest first.
+    mutating func takeExpired(at tick: UInt64) -> [Waiter] {
+        var expired = stranded.filter { $0.waiter.expiryTick <= tick }.map(\.waiter)
+        stranded.removeAll { $0.waiter.expiryTick <= tick }
+        // They were inserted in the order in which they expire.
+        while count > 0, let oldest = slots[position(base)], oldest.expiryTick <= tick {
+            expired.append(oldest)
+            remove(at: base)
+        }
+        return expired
+    }
+
     /// The waiter of exactly this entry, taken out.
     mutating func take(_ index: RaftIndex, term: Term) -> Waiter? {
+        if !stranded.isEmpty, let waiter = takeStranded(index, term: term) { return waiter }
         guard count > 0, index >= base, index < end else { return nil }
         guard let waiter = slots[position(index)], waiter.term == term else { return nil }
         remove(at: index)
@@ -52,6 +94,13 @@ struct ProposalTable {
     /// All waiters in a range of indexes that proposed in `term`, taken out in ascending order.
     mutating func takeAll(in range: Range<RaftIndex>, term: Term?) -> [Waiter] {
         var taken: [Waiter] = []
+        if !stranded.isEmpty {
+            let isMeant = { (entry: (index: RaftIndex, waiter: Waiter)) in
+                range.contains(entry.index) && (term == nil || entry.waiter.term == term)
+            }
+            taken = stranded.filter(isMeant).map(\.waiter)
+            stranded.removeAll(where: isMeant)
+        }
         var index = Swift.max(range.lowerBound, base)
         let limit = Swift.min(range.upperBound, end)
         while index < limit, count > 0 {
@@ -67,7 +116,9 @@ struct ProposalTable {
     }
 
     /// Everyone who still waits, taken out in ascending order of index.
-    mutating func takeAll() -> [Waiter] { takeAll(in: base..<end, term: nil) }
+    mutating func takeAll() -> [Waiter] {
+        takeAll(in: min(base, stranded.first?.index ?? base)..<max(end, stranded.last?.index.next ?? end), term: nil)
+    }
 
     private mutating func remove(at index: RaftIndex) {
         slots[position(index)] = nil

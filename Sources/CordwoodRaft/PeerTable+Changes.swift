@@ -133,3 +133,13 @@ extension PeerTable {
         if place == list.endIndex || list[place] != id { list.insert(id, at: place) }
     }
 }
+
+extension GroupConfiguration {
+    /// The configuration that a change leads to.
+    public func applying(_ change: ConfigurationChange) throws(ConfigurationError) -> GroupConfiguration {
+        var table = PeerTable(
+            configuration: self, lastIndex: 0, window: InflightWindow(maxMessages: 1, maxBytes: 0))
+        try table.apply(change, lastIndex: 0)
+        return table.configuration
+    }
+}

@@ -26,9 +26,9 @@ struct GateTests {
 
         func proposalEnded(tag: UInt64, outcome: ProposalOutcome) {
             switch outcome {
-            case .applied: applied.append(tag)
+            case .applied, .appliedByLeader: applied.append(tag)
             case .durable: durable.append(tag)
-            case .unknown, .aborted: break
+            case .unknown, .aborted, .rejected: break
             }
         }
     }

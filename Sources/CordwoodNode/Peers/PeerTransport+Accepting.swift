@@ -110,8 +110,11 @@ extension PeerTransport {
         if !hello.versions.overlaps(PeerFrame.versions) {
             return (.version, "versions \(hello.versions) and \(PeerFrame.versions) have none in common")
         }
-        if identity.cluster == .none { return (.notReady, "\(identity.name) is no member of a cluster") }
         let isGuest = hello.connection == .guest
+        // Nodes without a cluster may call each other: so they found one.
+        if identity.cluster == .none, !(isGuest && peer.cluster == .none) {
+            return (.notReady, "\(identity.name) is no member of a cluster")
+        }
         if peer.cluster != identity.cluster, !(isGuest && peer.cluster == .none) {
             return (.cluster, "this is cluster \(identity.cluster), and \(peer.name) belongs to \(peer.cluster)")
         }

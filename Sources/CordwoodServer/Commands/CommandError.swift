@@ -10,6 +10,8 @@ enum ErrorCode: String, CaseIterable {
     case tryAgain = "TRYAGAIN"
     case timeout = "TIMEOUT"
     case clusterDown = "CLUSTERDOWN"
+    case transport = "TRANSPORTERR"
+    case maxForwards = "MAXFORWARDS"
     case noSpace = "NOSPACE"
     case poisoned = "POISONED"
     case frozen = "FROZEN"

@@ -71,6 +71,10 @@ struct AppendQueue {
         slots[position(sequence)]?.ending = ending
     }
 
+    mutating func setTimestamp(of sequence: UInt64, milliseconds: Int64) {
+        slots[position(sequence)]?.timestampMilliseconds = milliseconds
+    }
+
     subscript(sequence: UInt64) -> PendingAppend? {
         sequence >= head && sequence < tail ? slots[position(sequence)] : nil
     }

@@ -9,18 +9,25 @@ import CordwoodRESP
 extension ClientConnection: ProposalObserver {
     func proposalEnded(tag: UInt64, outcome: ProposalOutcome) {
         switch outcome {
-        case .applied(_, let result):
-            do throws(DecodeError) {
-                end(tag, try AppendAnswer(decoding: result.answer))
-            } catch {
-                appends.end(
-                    tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
-            }
+        case .applied(_, let result): end(tag, answer: result.answer)
+        case .appliedByLeader(_, let timestampMicroseconds, let result):
+            appends.setTimestamp(of: tag, milliseconds: timestampMicroseconds / 1000)
+            end(tag, answer: result.answer)
         case .durable: appends.end(tag, .durable)
         case .unknown(let reason): appends.end(tag, .refused(CommandError(unknown: reason)))
         case .aborted: appends.end(tag, .refused(CommandError(.tryAgain, "entry was rolled back")))
+        case .rejected(let rejection): appends.end(tag, .refused(CommandError(rejection: rejection)))
         }
         answerEndedAppends()
+    }
+
+    private func end(_ tag: UInt64, answer: [UInt8]) {
+        do throws(DecodeError) {
+            end(tag, try AppendAnswer(decoding: answer))
+        } catch {
+            appends.end(
+                tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
+        }
     }
 
     private func end(_ tag: UInt64, _ answer: AppendAnswer) {

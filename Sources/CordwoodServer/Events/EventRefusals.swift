@@ -19,6 +19,23 @@ extension CommandError {
         case .poisoned(let reason): self.init(.poisoned, reason)
         case .readOnly(let reason): self.init(.readOnly, "this node accepts no writes: \(reason)")
         case .closing: self.init(.shutdown, "the node is draining")
+        case .forwarded(let rejection): self.init(forwarded: rejection)
+        case .unreachable(let reason): self.init(.transport, reason)
+        case .tooManyHops(let reason): self.init(.maxForwards, reason)
+        }
+    }
+
+    /// A command that the leader did not take.
+    private init(forwarded rejection: ForwardRejection) {
+        switch rejection.kind {
+        case .notLeader: self.init(.clusterDown, "No raft leader")
+        case .busy: self.init(.tryAgain, rejection.text)
+        case .noSpace: self.init(.noSpace, rejection.text)
+        case .frozen: self.init(.frozen, rejection.text)
+        case .poisoned: self.init(.poisoned, rejection.text)
+        case .readOnly: self.init(.readOnly, "the leader accepts no writes: \(rejection.text)")
+        case .invalid: self.init(.invalidArgument, rejection.text)
+        case .closing: self.init(.shutdown, rejection.text)
         }
     }
 
@@ -30,6 +47,9 @@ extension CommandError {
             self.init(.timeout, "not committed yet: partition \(partition) is frozen, the entry is in the log")
         case .closing: self.init(.timeout, "not committed yet: the node is draining")
         case .coveredBySnapshot: self.init(.timeout, "not committed yet: a snapshot was installed over the entry")
+        case .timedOut: self.init(.timeout, "not committed yet: no quorum answered in time")
+        case .noAnswer(let reason): self.init(.timeout, "no reply from leader: \(reason)")
+        case .byLeader(let reason): self.init(.timeout, "not committed yet: \(reason)")
         }
     }
 

@@ -1,0 +1,285 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// Changing the group while it runs. One change is under way at a time; each is an entry of the log, in force on a
+/// replica when it is handed out there.
+///
+/// What the core does not know of is checked here first: names, addresses and directories; that this leader has
+/// committed an entry of its own term (without that, two leaders one after the other could each make a change that the
+/// other's quorum does not know); that a learner has caught up before it votes; that a removal leaves a quorum that
+/// can be reached.
+extension Node {
+    /// Does something to the group, through the leader wherever it is. On return it is in force there.
+    public func operate(_ operation: MemberOperation) async throws(MemberOperationError) -> MemberOperationResult {
+        var failure = MemberOperationError.notLeader(nil)
+        for _ in 0..<ProposalForwarder.maxHops {
+            if core.isLeader {
+                do throws(MemberOperationError) { return try await lead(operation) } catch { failure = error }
+            } else if core.leader != .none, let peers {
+                do throws(MemberOperationError) {
+                    return try await ask(core.leader, operation, over: peers)
+                } catch { failure = error }
+            }
+            guard case .notLeader = failure else { throw failure }
+            await seams.clock.sleep(nanoseconds: 3 * configuration.tickMilliseconds * 1_000_000)
+            if isClosing { throw .busy("the node is draining") }
+        }
+        throw failure
+    }
+
+    private func ask(
+        _ leader: ReplicaID, _ operation: MemberOperation, over peers: PeerTransport
+    ) async throws(MemberOperationError) -> MemberOperationResult {
+        do {
+            let answer = try await peers.call(
+                leader, .operate, operation.encoded(), timeoutNanoseconds: 2 * operationNanoseconds)
+            return try MemberOperationResult(decoding: answer)
+        } catch PeerError.refused(let code, let text) {
+            throw MemberOperationError(code: code, text)
+        } catch PeerError.unreachable {
+            throw MemberOperationError.notLeader(nil)
+        } catch { throw MemberOperationError.unknown("\(error)") }
+    }
+
+    /// How long an operation waits for what it needs.
+    private var operationNanoseconds: UInt64 {
+        UInt64(configuration.proposalTicks) * configuration.tickMilliseconds * 1_000_000
+    }
+
+    // MARK: As the leader
+
+    func lead(_ operation: MemberOperation) async throws(MemberOperationError) -> MemberOperationResult {
+        try await untilOwnTermIsCommitted()
+        switch operation {
+        case .add(let name, let address, let node): return try await add(name, address, node)
+        case .promote(let name): return try await promote(name)
+        case .demote(let name):
+            let member = try known(name)
+            guard core.configuration.voters.contains(member.replica) else {
+                throw .notAllowed("'\(name)' is no voter")
+            }
+            try keepsQuorum(without: member)
+            return try await change([.addLearner(member.replica)], naming: member)
+        case .remove(let name):
+            let member = try known(name)
+            try keepsQuorum(without: member)
+            return try await change([.remove(member.replica)], naming: member)
+        case .replace(let old, let new): return try await replace(old, by: new)
+        case .move(let name, let address):
+            var member = try known(name)
+            guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
+            if member.address == address { return result(member) }
+            member.address = address
+            return try await change([.update(member.replica)], naming: member, changed: true)
+        case .transfer(let name): return try await transfer(to: name)
+        case .leaveJoint:
+            guard core.configuration.isJoint else { throw .notAllowed("the configuration is not joint") }
+            return try await propose(MembershipChange(.leaveJoint), replica: replica)
+        }
+    }
+
+    private func known(_ name: String) throws(MemberOperationError) -> Membership.Member {
+        guard let member = membership.member(named: name) else { throw .notAllowed("no node '\(name)' in the group") }
+        return member
+    }
+
+    private func result(_ member: Membership.Member) -> MemberOperationResult {
+        MemberOperationResult(replica: member.replica, configurationIndex: membership.configurationIndex)
+    }
+
+    private func add(
+        _ name: String, _ address: String, _ node: UniqueID
+    ) async throws(MemberOperationError) -> MemberOperationResult {
+        guard !name.isEmpty, name.utf8.count <= 255 else { throw .notAllowed("a node's name has 1 to 255 bytes") }
+        guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
+        if var member = membership.member(named: name) {
+            if node == .none { throw .notAllowed("'\(name)' is replica \(member.replica) already") }
+            guard member.node == .none || member.node == node else {
+                throw .notAllowed(
+                    "'\(name)' is replica \(member.replica) with another directory: remove it, then add it again")
+            }
+            if member.node == node, member.address == address { return result(member) }
+            member.node = node
+            member.address = address
+            return try await change([.update(member.replica)], naming: member, changed: true)
+        }
+        try await beginBehindBoundary()
+        let member = Membership.Member(
+            replica: membership.nextReplica, name: name, address: address, node: node)
+        return try await change([.addLearner(member.replica)], naming: member, changed: true)
+    }
+
+    /// Whoever joins learns the configuration from a snapshot only: the log must not begin with its first entry, as
+    /// that of a group that was made for one node does.
+    private func beginBehindBoundary() async throws(MemberOperationError) {
+        guard store.state.boundary.index == 0 else { return }
+        do throws(LogError) {
+            try await partitionLogs.persistAll()
+            try await writeCheckpoint()
+            let through = min(dispatcher.floor.previous, maintenance.checkpointCovers)
+            guard through >= 1 else { throw LogError.invalidArgument("nothing is committed and persisted") }
+            try await store.compact(through: through, boundary: nil)
+            step(.compacted(through: through))
+        } catch { throw .busy("the log cannot be cut: \(error)") }
+    }
+
+    private func promote(_ name: String) async throws(MemberOperationError) -> MemberOperationResult {
+        let member = try known(name)
+        if core.configuration.voters.contains(member.replica) { return result(member) }
+        try await untilCaughtUp(member)
+        return try await change([.addVoter(member.replica)], naming: member)
+    }
+
+    private func replace(_ old: String, by new: String) async throws(MemberOperationError) -> MemberOperationResult {
+        let (leaving, coming) = (try known(old), try known(new))
+        guard core.configuration.voters.contains(leaving.replica) else { throw .notAllowed("'\(old)' is no voter") }
+        guard core.configuration.learners.contains(coming.replica) else {
+            throw .notAllowed("'\(new)' is no learner: add it first")
+        }
+        try await untilCaughtUp(coming)
+        return try await change([.addVoter(coming.replica), .remove(leaving.replica)], naming: coming)
+    }
+
+    private func transfer(to name: String?) async throws(MemberOperationError) -> MemberOperationResult {
+        let target: Membership.Member
+        if let name {
+            target = try known(name)
+        } else {
+            let best = core.status.members.filter {
+                $0.isVoter && $0.replica != replica && $0.progress.isRecentlyActive
+            }
+            .max { $0.progress.match < $1.progress.match }
+            guard let best, let member = membership.member(best.replica) else {
+                throw .notAllowed("no other voter can be reached")
+            }
+            target = member
+        }
+        if target.replica == replica { return result(target) }
+        guard core.configuration.voters.contains(target.replica) else {
+            throw .notAllowed("'\(target.name)' is no voter")
+        }
+        step(.transferLeadership(to: target.replica))
+        let term = core.term
+        while core.isLeader, core.term == term, core.transferTarget == target.replica {
+            await seams.clock.sleep(nanoseconds: Self.checkNanoseconds)
+        }
+        guard !core.isLeader else { throw .busy("'\(target.name)' did not take over within an election timeout") }
+        return result(target)
+    }
+
+    // MARK: What must hold first
+
+    private static let checkNanoseconds: UInt64 = 10_000_000
+
+    private func wait(
+        _ what: () -> String, until condition: () -> Bool
+    ) async throws(MemberOperationError) {
+        let deadline = seams.clock.monotonicNanoseconds + operationNanoseconds
+        while !condition() {
+            guard core.isLeader else { throw .notLeader(core.leader == .none ? nil : core.leader) }
+            guard seams.clock.monotonicNanoseconds < deadline, !isClosing else { throw .busy(what()) }
+            await seams.clock.sleep(nanoseconds: Self.checkNanoseconds)
+        }
+        guard core.isLeader else { throw .notLeader(core.leader == .none ? nil : core.leader) }
+    }
+
+    private func untilOwnTermIsCommitted() async throws(MemberOperationError) {
+        try await wait {
+            "no entry of term \(core.term) is committed yet"
+        } until: {
+            core.term(at: core.commitIndex) == core.term
+        }
+    }
+
+    /// Everything that was in the log at the call is on the learner's disk.
+    private func untilCaughtUp(_ member: Membership.Member) async throws(MemberOperationError) {
+        let target = core.lastPosition.index
+        try await wait {
+            let match = core.progress(of: member.replica)?.match ?? 0
+            return "'\(member.name)' has not caught up: it holds \(match) of \(target)"
+        } until: {
+            (core.progress(of: member.replica)?.match ?? 0) >= target
+        }
+    }
+
+    /// Those who remain can commit: a quorum of them has been heard lately.
+    private func keepsQuorum(without member: Membership.Member) throws(MemberOperationError) {
+        let remaining = core.configuration.voters.filter { $0 != member.replica }
+        if remaining.isEmpty, core.configuration.voters.contains(member.replica) {
+            throw .notAllowed("'\(member.name)' is the last voter")
+        }
+        guard core.configuration.voters.contains(member.replica) else { return }
+        let heard = remaining.filter { $0 == replica || core.progress(of: $0)?.isRecentlyActive == true }
+        guard heard.count > remaining.count / 2 else {
+            throw .notAllowed("without '\(member.name)' no quorum of the voters can be reached")
+        }
+    }
+
+    // MARK: The change itself
+
+    private func change(
+        _ steps: [ConfigurationChange.Step], naming member: Membership.Member, changed: Bool = false
+    ) async throws(MemberOperationError) -> MemberOperationResult {
+        try await propose(
+            MembershipChange(ConfigurationChange(steps), members: changed ? [member] : []), replica: member.replica)
+    }
+
+    private func propose(
+        _ change: MembershipChange, replica changed: ReplicaID
+    ) async throws(MemberOperationError) -> MemberOperationResult {
+        try await wait {
+            "another change is under way"
+        } until: {
+            core.objection(to: change.change) == nil
+        }
+        if isClosing { throw .busy("the node is draining") }
+        if let storeFailure { throw .notAllowed("\(storeFailure)") }
+        let payload = change.encoded()
+        guard store.canAdmit(bytes: payload.count + Node.framingBytes) else { throw .busy("the log has no room") }
+        armTurn()
+        let position: LogPosition
+        switch core.proposeChange(change.change, size: payload.count, into: &effects) {
+        case .accepted(let accepted): position = accepted
+        case .refused(.transferring): throw .busy("leadership is being handed over")
+        case .refused(.poisoned): throw .notAllowed("the store failed")
+        case .refused: throw .notLeader(core.leader == .none ? nil : core.leader)
+        case .acceptedAsEmpty, .forwarded:
+            brokenInvariant("a change that nothing stood against was not taken as it is")
+        }
+        takeOwn(
+            Entry(
+                index: position.index, term: position.term, type: .configuration,
+                timestampMicroseconds: turnMicroseconds, payload: payload))
+        carryOut()
+        let expiry = maintenance.ticks + UInt64(configuration.proposalTicks)
+        let outcome = await withUnsafeContinuation {
+            changeWaiters.add(position, expiryTick: expiry, $0)
+        }
+        switch outcome {
+        case .applied: return MemberOperationResult(replica: changed, configurationIndex: position.index)
+        case .unfit(let error): throw .notAllowed("\(error)")
+        case .aborted: throw .notLeader(core.leader == .none ? nil : core.leader)
+        case .unknown: throw .unknown("the change is in the log and not committed yet")
+        }
+    }
+
+    // MARK: This node's own place
+
+    /// A node that was started with another address than its group knows says so, as soon as there is a leader.
+    func keepAddressKnown() {
+        guard let peerAddress else { return }
+        let address = configuration.advertisedAddress(peerAddress)
+        seams.scheduler.spawn("keep address known") { [self] in
+            while !isClosing, let own = membership.member(replica), own.address != address {
+                do throws(MemberOperationError) {
+                    _ = try await operate(.move(name: own.name, address: address))
+                } catch {
+                    await seams.clock.sleep(nanoseconds: 5 * configuration.tickMilliseconds * 1_000_000)
+                }
+            }
+        }
+    }
+}

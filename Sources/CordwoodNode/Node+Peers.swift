@@ -1,0 +1,237 @@
+import CordwoodBase
+public import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// The other members: what the core says to them, and what they say to the core.
+///
+/// Messages leave in the order in which the core emitted them, but for three kinds that wait: answers wait until what
+/// they promise is durable, real vote requests until this replica's own vote is, and appends whose entries are no
+/// longer in memory until they have been read back. Nothing that a peer does makes this node wait.
+extension Node {
+    // MARK: Meeting
+
+    /// Begins to listen and to dial. What the group knows of its members is what the transport is told.
+    func meetPeers() async throws(NodeError) {
+        guard let address = configuration.peerAddress else {
+            guard membership.members.count <= 1 else {
+                throw .configuration(
+                    "the group has \(membership.members.count) members: an address for peers is needed")
+            }
+            return
+        }
+        let transport = PeerTransport(
+            identity: PeerIdentity(cluster: identity.cluster, name: configuration.name, replica: replica),
+            configuration: configuration.peers, seams: seams, log: log)
+        transport.isRetired = { [unowned self] in membership.isRetired($0) }
+        transport.onMessage = { [unowned self] in received($0, entries: $1, attachment: $2) }
+        transport.onUnreachable = { [unowned self] in step(.unreachable($0)) }
+        serve(transport)
+        do throws(IOError) { peerAddress = try await transport.listen(on: address) } catch {
+            throw .log(.unavailable("\(address): \(error)"))
+        }
+        peers = transport
+        tellPeers()
+        evictedThrough = store.firstRecentIndex.previous
+        step(.evicted(through: evictedThrough))
+        keepAddressKnown()
+    }
+
+    /// The members whom this node talks to, after every change.
+    func tellPeers() {
+        guard let peers else { return }
+        var addresses: [PeerAddress] = []
+        for member in membership.members where member.replica != replica && !member.address.isEmpty {
+            guard let address = SocketAddress(parsing: member.address) else {
+                log.write(
+                    LogEvent(
+                        .warn, "peer", "an address that cannot be read",
+                        fields: [.init("node", member.name), .init("address", member.address)]))
+                continue
+            }
+            addresses.append(PeerAddress(replica: member.replica, name: member.name, address: address))
+        }
+        peers.updateMembers(addresses)
+    }
+
+    // MARK: Sending
+
+    func send(_ message: RaftMessage) {
+        if message.kind == .vote {
+            heldVoteRequests.append(message)
+            releaseVoteRequests()
+        } else {
+            peers?.send(
+                message, entries: [], attachment: message.kind == .heartbeat ? confirmedNotice() : [])
+        }
+    }
+
+    /// Keeps a message until everything issued so far is durable.
+    func hold(_ message: RaftMessage) {
+        heldMessages.append(HeldMessage(sequence: pendingWrites.last?.sequence ?? 0, message: message))
+        releaseHeldMessages()
+    }
+
+    /// Messages whose ground is durable: those to this replica itself go back into the core.
+    func releaseHeldMessages() {
+        guard storeFailure == nil else {
+            heldMessages.removeAll()
+            return
+        }
+        if let gate { return releaseThroughGate(min(gate.passedThrough, store.durableIndex)) }
+        while let held = heldMessages.first, held.sequence <= settledSequence {
+            heldMessages.removeFirst()
+            deliver(held.message)
+        }
+        carryOut()
+    }
+
+    /// What this replica says to itself goes back into its core.
+    func deliver(_ message: RaftMessage) {
+        if message.to == replica {
+            core.receive(message, into: &effects)
+        } else {
+            peers?.send(message, entries: [], attachment: [])
+        }
+    }
+
+    /// Real vote requests leave when the vote for this replica itself is durable: a term that was won by the others'
+    /// votes while the own one was forgotten in a crash could be won once more.
+    func releaseVoteRequests() {
+        guard !heldVoteRequests.isEmpty else { return }
+        let held = heldVoteRequests
+        heldVoteRequests = []
+        for message in held {
+            if durableVote == Vote(term: message.term, candidate: replica) {
+                peers?.send(message, entries: [], attachment: [])
+            } else if message.term >= core.term, storeFailure == nil {
+                heldVoteRequests.append(message)
+            }
+        }
+    }
+
+    /// Attaches the entries that an append names, as they are in the log now.
+    func sendAppend(_ message: RaftMessage, ticket: UInt64) {
+        guard let peers, storeFailure == nil else { return }
+        if message.entryCount == 0 {
+            peers.send(message, entries: [], attachment: [])
+        } else if let read = readsForPeers[ticket] {
+            invariant(
+                read.first?.index == message.entries.lowerBound && read.count >= Int(message.entryCount),
+                "the core sends \(message.entries) of a read from \(read.first?.index ?? 0) of \(read.count) entries")
+            peers.send(message, entries: read.prefix(Int(message.entryCount)), attachment: [])
+        } else {
+            peers.send(message, entries: store.recentEntries(in: message.entries), attachment: [])
+        }
+    }
+
+    /// Reads entries that are no longer in memory for a peer that needs them.
+    func readForPeer(_ ticket: UInt64, _ peer: ReplicaID, from index: RaftIndex, maxBytes: UInt64) {
+        seams.scheduler.spawn("read for replica \(peer)") { [self] in
+            var outcome: ReadOutcome
+            do throws(LogError) {
+                let end = min(store.nextIndex, index + Self.readForPeerEntries)
+                let entries = try await store.entries(in: index..<end, maxBytes: Int(clamping: maxBytes))
+                readsForPeers[ticket] = entries[...]
+                outcome = .entries(
+                    count: entries.count, bytes: entries.reduce(0) { $0 + UInt64($1.payload.count) })
+            } catch {
+                if case .purged = error { outcome = .purged } else { outcome = .corrupt }
+                if case .closed = error { return }
+                log.write(
+                    LogEvent(
+                        .warn, "log", "a peer's entries could not be read",
+                        fields: [.init("peer", "\(peer)"), .init("index", "\(index)"), .init("reason", "\(error)")]))
+            }
+            step(.readDone(ticket: ticket, peer: peer, outcome))
+            readsForPeers[ticket] = nil
+        }
+    }
+
+    private static let readForPeerEntries: UInt64 = 65_536
+
+    /// Tells the core what has left memory.
+    func tellEvicted() {
+        guard peers != nil else { return }
+        let through = store.firstRecentIndex.previous
+        guard through > evictedThrough else { return }
+        evictedThrough = through
+        step(.evicted(through: through))
+    }
+
+    // MARK: Receiving
+
+    /// A message of a member, or of somebody who was one.
+    private func received(_ message: RaftMessage, entries: [Entry], attachment: [UInt8]) {
+        guard !isClosing, !membership.isRetired(message.from), message.to == replica else { return }
+        switch message.kind {
+        case .snapshot:
+            receivedSnapshot(message, manifest: attachment)
+        case .append:
+            receivedAppend(message, entries)
+        default:
+            core.receive(message, into: &effects)
+            if message.kind == .heartbeat, !attachment.isEmpty { receivedConfirmed(attachment) }
+            if message.kind == .appendResponse { receivedAcknowledgement(message) }
+            carryOut()
+        }
+    }
+
+    private func receivedAppend(_ message: RaftMessage, _ entries: [Entry]) {
+        let byteCount = entries.reduce(0) { $0 + $1.payload.count + Node.framingBytes }
+        // Without space an append is as good as lost: it is not acknowledged, and comes again. Votes and heartbeats go
+        // on out of the reserve.
+        guard entries.isEmpty || store.canAdmit(bytes: byteCount) else {
+            return store.prepareSpace()
+        }
+        let heads = entries.map { EntryHead(term: $0.term, size: UInt32($0.payload.count), type: $0.type) }
+        incoming = entries
+        core.receive(message, entries: heads.span, into: &effects)
+        carryOut()
+        incoming = []
+    }
+
+    /// A replica holds what it acknowledges: rules other than a majority count it.
+    private func receivedAcknowledgement(_ message: RaftMessage) {
+        guard !message.isRejected, let match = core.progress(of: message.from)?.match, match > 0,
+            let term = core.term(at: match)
+        else { return }
+        dispatcher.tracker.acknowledge(through: match, term, by: message.from)
+    }
+
+    /// The entries of the append that is being taken, from an index on.
+    func takeIncoming(_ range: Range<RaftIndex>, replaces: Bool) -> [Entry] {
+        guard let first = incoming.first?.index, first <= range.lowerBound,
+            incoming.count >= Int(range.upperBound - first)
+        else { brokenInvariant("the core takes \(range) from a message of \(incoming.map(\.position))") }
+        let taken = Array(incoming[Int(range.lowerBound - first)..<Int(range.upperBound - first)])
+        if replaces { dropSuffix(from: range.lowerBound) }
+        let now = seams.clock.monotonicNanoseconds
+        for entry in taken {
+            do throws(DispatchError) {
+                try dispatcher.recordAppended(entry, nowNanoseconds: now)
+            } catch { brokenInvariant("entry \(entry.position) of the leader: \(error)") }
+            lastTimestampMicroseconds = max(lastTimestampMicroseconds, entry.timestampMicroseconds)
+        }
+        return taken
+    }
+
+    private func dropSuffix(from index: RaftIndex) {
+        dispatcher.recordTruncated(after: index.previous)
+        while let last = recovered.last, last.index >= index { recovered.removeLast() }
+    }
+}
+
+extension SocketAddress {
+    /// Reads `host:port` or `[host]:port`.
+    public init?(parsing text: String) {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            return nil
+        }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        self.init(host: String(host), port: port)
+    }
+}
