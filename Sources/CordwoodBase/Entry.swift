@@ -101,13 +101,24 @@ public struct Entry: Hashable, Sendable {
     /// Microseconds since 1970, set by the leader at proposal; never falls from one entry to the next.
     public var timestampMicroseconds: Int64
     public var slices: EntrySlices
-    public var payload: [UInt8]
+    /// The entry's bytes. Entries that came together share the memory of one array, so that a batch of them costs one
+    /// allocation.
+    public var payload: ArraySlice<UInt8>
     /// The entry chain at this entry. Computed by the store when it takes the entry, present in entries that are read.
     public var chain: ChainValue
 
     public init(
         index: RaftIndex, term: Term, type: EntryType, timestampMicroseconds: Int64, slices: EntrySlices = .none,
         payload: [UInt8] = [], chain: ChainValue = .zero
+    ) {
+        self.init(
+            index: index, term: term, type: type, timestampMicroseconds: timestampMicroseconds, slices: slices,
+            payload: payload[...], chain: chain)
+    }
+
+    public init(
+        index: RaftIndex, term: Term, type: EntryType, timestampMicroseconds: Int64, slices: EntrySlices,
+        payload: ArraySlice<UInt8>, chain: ChainValue = .zero
     ) {
         self.index = index
         self.term = term

@@ -41,12 +41,19 @@ public enum AppendCommand {
 
     /// The command that appends one event.
     public static func encode(key: PartitionKey, event: EventDraft) -> [UInt8] {
+        withEncoded(key: key, event: event) { [UInt8]($0) }
+    }
+
+    /// Calls `body` with the command that appends one event, in memory that lasts as long as the call.
+    public static func withEncoded<Value>(
+        key: PartitionKey, event: EventDraft, _ body: (UnsafeRawBufferPointer) -> Value
+    ) -> Value {
         let size = headerSize + event.encodedSize
-        return [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            var writer = ByteWriter(UnsafeMutableRawBufferPointer(buffer))
+        return withUnsafeTemporaryAllocation(byteCount: size, alignment: 8) { memory in
+            var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: memory[..<size]))
             writeHeader(key: key, eventCount: 1, to: &writer)
             event.write(to: &writer)
-            count = size
+            return body(UnsafeRawBufferPointer(writer.bytes))
         }
     }
 

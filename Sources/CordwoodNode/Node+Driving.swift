@@ -85,6 +85,7 @@ extension Node {
     private func write(_ range: Range<RaftIndex>, replaces: Bool, source: AppendSource, _ token: DurabilityToken) {
         switch source {
         case .proposals:
+            turnPayloads.attach(to: &turnEntries)
             invariant(
                 turnEntries.first?.index == range.lowerBound && turnEntries.last?.index == range.upperBound.previous,
                 "the core writes \(range), and the turn's proposals are \(turnEntries.map(\.position))")
@@ -181,7 +182,7 @@ extension Node {
 
     private func applyConfiguration(_ entry: Entry) {
         let change: MembershipChange
-        do throws(DecodeError) { change = try MembershipChange(decoding: entry.payload) } catch {
+        do throws(DecodeError) { change = try MembershipChange(decoding: Array(entry.payload)) } catch {
             brokenInvariant("configuration entry \(entry.position): \(error)")
         }
         var outcome: ConfigurationError?

@@ -10,7 +10,7 @@ extension Membership {
     /// Takes up a committed configuration entry from the log. One that does not fit has no effect.
     fileprivate mutating func take(_ entry: Entry) throws(NodeError) {
         let change: MembershipChange
-        do throws(DecodeError) { change = try MembershipChange(decoding: entry.payload) } catch {
+        do throws(DecodeError) { change = try MembershipChange(decoding: Array(entry.payload)) } catch {
             throw .inconsistent("configuration entry \(entry.position): \(error)")
         }
         do throws(ConfigurationError) {

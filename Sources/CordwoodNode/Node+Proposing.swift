@@ -19,9 +19,24 @@ extension Node {
         _ payload: [UInt8], to partition: PartitionID, acknowledgement: Acknowledgement = .quorum,
         tag: UInt64, observer: any ProposalObserver
     ) throws(ProposalRejection) -> LogPosition? {
+        let answer = payload.withUnsafeBytes { bytes -> Result<LogPosition?, ProposalRejection> in
+            do throws(ProposalRejection) {
+                return .success(
+                    try propose(bytes, to: partition, acknowledgement: acknowledgement, tag: tag, observer: observer))
+            } catch { return .failure(error) }
+        }
+        return try answer.get()
+    }
+
+    /// The same for bytes that lie somewhere: they are copied before the call returns.
+    @discardableResult
+    public func propose(
+        _ payload: UnsafeRawBufferPointer, to partition: PartitionID, acknowledgement: Acknowledgement = .quorum,
+        tag: UInt64, observer: any ProposalObserver
+    ) throws(ProposalRejection) -> LogPosition? {
         if isClosing { throw .closing }
         if !core.isLeader, peers != nil {
-            try forward(payload, to: partition, acknowledgement, tag: tag, observer: observer)
+            try forward([UInt8](payload), to: partition, acknowledgement, tag: tag, observer: observer)
             return nil
         }
         if let storeFailure { throw rejection(for: storeFailure) }
@@ -45,17 +60,18 @@ extension Node {
             brokenInvariant("a command was answered as only a configuration change or a follower's proposal can be")
         case .refused(let refusal): throw rejection(for: refusal)
         }
-        let entry = Entry(
-            index: position.index, term: position.term, type: .application, timestampMicroseconds: turnMicroseconds,
-            slices: .one(
-                EntrySlice(
-                    partition: partition, partitionIndex: admission.partitionIndex,
-                    previousRaftIndex: admission.previousRaftIndex, offset: 0, length: UInt32(payload.count))),
-            payload: payload)
+        let slices = EntrySlices.one(
+            EntrySlice(
+                partition: partition, partitionIndex: admission.partitionIndex,
+                previousRaftIndex: admission.previousRaftIndex, offset: 0, length: UInt32(payload.count)))
         do throws(DispatchError) {
-            try dispatcher.recordAppended(entry, nowNanoseconds: turnNanoseconds)
+            try dispatcher.recordAppended(position.index, position.term, slices, nowNanoseconds: turnNanoseconds)
         } catch { brokenInvariant("admitted entry \(position): \(error)") }
-        turnEntries.append(entry)
+        turnPayloads.append(payload, forEntry: turnEntries.count)
+        turnEntries.append(
+            Entry(
+                index: position.index, term: position.term, type: .application,
+                timestampMicroseconds: turnMicroseconds, slices: slices))
         proposals.insert(
             ProposalTable.Waiter(
                 term: position.term, tag: tag, acknowledgement: acknowledgement,

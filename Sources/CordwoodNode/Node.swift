@@ -46,6 +46,7 @@ public final class Node {
 
     /// Proposals of this turn, in the order of their indexes: written when it ends.
     var turnEntries: [Entry] = []
+    var turnPayloads = TurnPayloads()
     /// Entries that the log held at the start and that were not known to be committed, until they are handed out.
     var recovered: [Entry] = []
     var proposals = ProposalTable()

@@ -199,7 +199,7 @@ struct SessionOracle {
         open = open.filter { now - $0.value.used <= $0.value.timeout }
         switch entry.type {
         case .session:
-            switch try? SessionRequest(decoding: entry.payload) {
+            switch try? SessionRequest(decoding: Array(entry.payload)) {
             case .open(let timeout):
                 let oldest = open.min { ($0.value.used, $0.key) < ($1.value.used, $1.key) }
                 let evicted = open.count == capacity ? oldest?.key : nil
@@ -212,7 +212,7 @@ struct SessionOracle {
             case nil: return .session(.malformed)
             }
         case .application:
-            let command = SessionCommand(payload: entry.payload)
+            let command = SessionCommand(payload: Array(entry.payload))
             guard var session = open[command.call.session] else { return .refused(.sessionNotOpen) }
             session.used = now
             defer { open[command.call.session] = session }

@@ -20,7 +20,9 @@ extension LogStoreConformance {
         Check("payloads of zeros and of ones stay what they are") { log in
             for byte in [0x00, 0xff] as [UInt8] {
                 var entries = log.makeEntries(3, term: 1)
-                for position in entries.indices { entries[position].payload = [UInt8](repeating: byte, count: 4096) }
+                for position in entries.indices {
+                    entries[position].payload = [UInt8](repeating: byte, count: 4096)[...]
+                }
                 try await log.append(entries)
             }
         },

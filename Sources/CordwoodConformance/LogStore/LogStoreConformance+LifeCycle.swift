@@ -78,7 +78,8 @@ extension LogStoreConformance {
                 var entries: [Entry] = []
                 for (position, entry) in log.makeEntries(12, term: 1, withSlices: false).enumerated() {
                     var entry = entry
-                    entry.payload = [UInt8](repeating: UInt8(position), count: (position * 97 + round * 401) % 1500)
+                    entry.payload =
+                        [UInt8](repeating: UInt8(position), count: (position * 97 + round * 401) % 1500)[...]
                     entries.append(entry)
                 }
                 try await log.append(entries)

@@ -49,9 +49,10 @@ extension PartitionLogStore {
         await lockWriting()
         defer { unlockWriting() }
         let before = buffer.byteCount
-        while let last = buffer.last,
-            dropped.contains(where: { $0.partitionIndex == last.partitionIndex && $0.position == last.position.raft })
-        {
+        while !buffer.isEmpty {
+            let last = buffer.position(buffer.count - 1)
+            let isDropped = dropped.contains { $0.partitionIndex == last.partitionIndex && $0.position == last.raft }
+            guard isDropped else { break }
             buffer.removeLast()
         }
         pool.statisticsNow.bufferedBytes -= before - buffer.byteCount

@@ -22,7 +22,7 @@ extension PartitionLogStore {
         await lockWriting()
         defer { unlockWriting() }
         guard openState == .open else { return }
-        while let first = buffer.first, first.verdict != .undecided { try await writeBatch() }
+        while !buffer.isEmpty, buffer.verdict(0) != .undecided { try await writeBatch() }
     }
 
     /// Makes everything that was written durable.
@@ -73,23 +73,24 @@ extension PartitionLogStore {
         var count = 0
         var payloadBytes = 0
         while count < buffer.count {
-            let record = buffer[count]
-            let framed = BatchBuilder.framedBytes(ofPartitionPayload: record.byteCount)
-            guard record.verdict != .undecided, count == 0 || builder.hasRoom(forFramed: framed),
+            let payload = buffer.payload(count)
+            let verdict = buffer.verdict(count)
+            let framed = BatchBuilder.framedBytes(ofPartitionPayload: payload.count)
+            guard verdict != .undecided, count == 0 || builder.hasRoom(forFramed: framed),
                 count == 0 || builder.lengthBytes + framed <= limit
             else { break }
-            chain = record.payload.withUnsafeBytes {
-                builder.append(record.position, payload: $0, after: chain, isRefused: record.verdict == .refused)
-            }
-            payloadBytes += record.byteCount
+            chain = builder.append(
+                buffer.position(count), payload: payload, after: chain, isRefused: verdict == .refused)
+            payloadBytes += payload.count
             count += 1
         }
-        let last = buffer[count - 1].position
+        let first = buffer.position(0)
+        let last = buffer.position(count - 1)
         try await makeRoom(for: builder.lengthBytes)
         let offset = segments[segments.count - 1].end
         let link = try await write(builder, commitHint: last.raftIndex)
         segments[segments.count - 1].batches.append(
-            .init(firstIndex: buffer[0].partitionIndex.rawValue, offset: offset))
+            .init(firstIndex: first.partitionIndex.rawValue, offset: offset))
         let before = buffer.byteCount
         buffer.removeFirst(count)
         bufferStart += UInt64(count)

@@ -144,15 +144,23 @@ public final class PartitionLogStore {
 
     /// A record that has not been written yet.
     public func bufferedRecord(at index: PartitionLogIndex) -> PartitionLogRecord? {
-        guard !buffer.isEmpty, index.rawValue >= bufferStart, index.rawValue - bufferStart < UInt64(buffer.count)
-        else { return nil }
-        return buffer[Int(index.rawValue - bufferStart)]
+        bufferOffset(of: index).map { buffer[$0] }
+    }
+
+    /// What was decided of a record that has not been written yet; `nil` for others.
+    public func bufferedVerdict(at index: PartitionLogIndex) -> PartitionLogRecord.Verdict? {
+        bufferOffset(of: index).map { buffer.verdict($0) }
+    }
+
+    private func bufferOffset(of index: PartitionLogIndex) -> Int? {
+        guard index.rawValue >= bufferStart, index.rawValue - bufferStart < UInt64(buffer.count) else { return nil }
+        return Int(index.rawValue - bufferStart)
     }
 
     /// The participants of a record's entry have decided.
     public func decide(_ index: PartitionLogIndex, isRefused: Bool) {
-        guard bufferedRecord(at: index) != nil else { return }
-        buffer[Int(index.rawValue - bufferStart)].verdict = isRefused ? .refused : .apply
+        guard let offset = bufferOffset(of: index) else { return }
+        buffer.setVerdict(offset, isRefused ? .refused : .apply)
     }
 
     /// Records from `index` on, verified: at most `maxCount`, at most `maxBytes` of payload, at least one when there is
@@ -182,10 +190,9 @@ public final class PartitionLogStore {
     }
 
     private func buffered(from index: PartitionLogIndex, _ maxCount: Int, _ maxBytes: Int) -> [PartitionLogRecord]? {
-        guard bufferedRecord(at: index) != nil, maxCount > 0 else { return nil }
+        guard var offset = bufferOffset(of: index), maxCount > 0 else { return nil }
         var found: [PartitionLogRecord] = []
         var bytes = 0
-        var offset = Int(index.rawValue - bufferStart)
         while offset < buffer.count, found.count < maxCount {
             let record = buffer[offset]
             if !found.isEmpty, bytes + record.byteCount > maxBytes { break }

@@ -61,7 +61,7 @@ extension SegmentedStateMachine {
 
     /// Applies one record. False when the lane is not to go on.
     private func apply(_ record: PartitionLogRecord, _ lane: PartitionLane) async -> Bool {
-        switch lane.log.bufferedRecord(at: record.partitionIndex)?.verdict ?? record.verdict {
+        switch lane.log.bufferedVerdict(at: record.partitionIndex) ?? record.verdict {
         case .undecided:
             arrive(record, lane)
             return false

@@ -115,9 +115,9 @@ public final class SegmentedStateMachine {
 
     @inline(__always)
     func record(_ slice: EntrySlice, of entry: Entry) -> PartitionLogRecord {
-        let start = Int(slice.offset)
+        let start = entry.payload.startIndex + Int(slice.offset)
         let end = start + Int(slice.length)
-        invariant(end <= entry.payload.count, "slice \(start)..<\(end) of \(entry.payload.count) bytes")
+        invariant(end <= entry.payload.endIndex, "slice \(slice) of \(entry.payload.count) bytes")
         return PartitionLogRecord(
             position: PartitionRecordPosition(
                 partitionIndex: slice.partitionIndex, raftIndex: entry.index, term: entry.term,
@@ -183,7 +183,7 @@ public final class SegmentedStateMachine {
     }
 
     private func decideSession(_ entry: Entry) {
-        let outcome = sessions.apply(entry.payload, at: entry.index, atMicroseconds: entry.timestampMicroseconds)
+        let outcome = sessions.apply(Array(entry.payload), at: entry.index, atMicroseconds: entry.timestampMicroseconds)
         if let outcome { onSession?(entry.index, entry.term, outcome) }
     }
 

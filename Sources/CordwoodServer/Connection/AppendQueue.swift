@@ -15,7 +15,7 @@ struct PendingAppend {
         case refused(CommandError)
     }
 
-    /// The command as it was proposed: refusals are worded from it.
+    /// The command as it was proposed, where the reply may need it: refusals are worded from it. Empty otherwise.
     var command: [UInt8]
     var key: PartitionKey
     var partition: PartitionID

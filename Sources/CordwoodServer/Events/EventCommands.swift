@@ -19,11 +19,19 @@ struct EventCommands {
         try arguments.end(expected: "an option of EAPPEND")
         let key = event.partitionKey ?? PartitionKey(defaultFor: event.streamID)
         let draft = try event.draft(under: key, strictVersioning: settings.strictVersioning, makeID: makeID)
-        try propose(
-            PendingAppend(
-                command: AppendCommand.encode(key: key, event: draft), key: key,
-                partition: key.partition(of: server.partitionCount), requestedAcknowledgement: event.acknowledgement,
-                isTransaction: false, startedNanoseconds: server.dispatchNanoseconds), on: connection)
+        let proposal = AppendCommand.withEncoded(key: key, event: draft) { command in
+            // Replies to the plainest append, refusals among them, need nothing of the command.
+            let isPlain = event.acknowledgement == nil && draft.expectedVersion == .any
+            return propose(
+                command,
+                PendingAppend(
+                    command: isPlain ? [] : [UInt8](command), key: key,
+                    partition: key.partition(of: server.partitionCount),
+                    requestedAcknowledgement: event.acknowledgement, isTransaction: false,
+                    startedNanoseconds: server.dispatchNanoseconds),
+                on: connection)
+        }
+        try proposal.get()
     }
 
     /// EMAPPEND.
@@ -44,33 +52,37 @@ struct EventCommands {
             drafts.append(
                 try event.draft(under: key, strictVersioning: settings.strictVersioning, makeID: makeID))
         } while !arguments.isAtEnd
-        try propose(
-            PendingAppend(
-                command: AppendCommand.encode(key: key, events: drafts), key: key,
-                partition: key.partition(of: server.partitionCount), requestedAcknowledgement: nil,
-                isTransaction: true, startedNanoseconds: server.dispatchNanoseconds), on: connection)
+        let append = PendingAppend(
+            command: AppendCommand.encode(key: key, events: drafts), key: key,
+            partition: key.partition(of: server.partitionCount), requestedAcknowledgement: nil,
+            isTransaction: true, startedNanoseconds: server.dispatchNanoseconds)
+        let proposal = append.command.withUnsafeBytes { propose($0, append, on: connection) }
+        try proposal.get()
     }
 
     private func makeID(under key: PartitionKey) -> EventID {
         server.eventIDs.next(milliseconds: server.dispatchMilliseconds, under: key)
     }
 
-    private func propose(_ append: PendingAppend, on connection: ClientConnection) throws(CommandError) {
+    private func propose(
+        _ command: UnsafeRawBufferPointer, _ append: PendingAppend, on connection: ClientConnection
+    ) -> Result<Void, CommandError> {
         var append = append
         do throws(ProposalRejection) {
             try server.node.propose(
-                append.command, to: append.partition, acknowledgement: append.requestedAcknowledgement ?? .quorum,
+                command, to: append.partition, acknowledgement: append.requestedAcknowledgement ?? .quorum,
                 tag: connection.appends.tail, observer: connection)
         } catch {
             // A connection with appends under way waits for them rather than being turned away.
             if case .admission(.backpressure) = error, !connection.appends.isEmpty {
                 connection.mustRetry = true
-                return
+                return .success(())
             }
-            throw CommandError(rejection: error)
+            return .failure(CommandError(rejection: error))
         }
         append.timestampMilliseconds = server.node.proposalMilliseconds
         connection.appends.add(append)
+        return .success(())
     }
 
     // MARK: Reads

@@ -53,7 +53,7 @@ final class StoreRig {
         #expect(store.nextIndex.rawValue == UInt64(expected.count + 1))
         let first = store.startIndex
         let read = try await store.entries(in: first..<store.nextIndex, maxBytes: nil)
-        #expect(read.map(\.payload) == Array(expected.dropFirst(Int(first.rawValue - 1))))
+        #expect(read.map { Array($0.payload) } == Array(expected.dropFirst(Int(first.rawValue - 1))))
     }
 
     /// Segment files, the oldest first.

@@ -25,6 +25,27 @@ import Testing
         }
     }
 
+    @Test(arguments: 0..<8 as Range<UInt64>)
+    func recordsOfEverySizeComeBackAsTheyWereTakenAcrossWrites(seed: UInt64) throws {
+        // Nothing, little, around what the memory of unwritten records is cut into, and more than that.
+        let sizes = [0, 0, 1, 40, 300, 255, 256, 257, 4000, 65_535, 65_536, 70_000]
+        try VirtualWorld(seed: seed).run { seams in
+            let fixture = PartitionLogFixture(seams)
+            var taken: [PartitionLogRecord] = []
+            for index in 1...400 as ClosedRange<UInt64> {
+                let size = sizes[Int(seams.random.next() % (index % 50 == 0 ? 12 : 6))]
+                let record = PartitionLogFixture.record(index, bytes: size)
+                fixture.pool.store(of: 0).append(record)
+                taken.append(record)
+                if seams.random.next() % 100 == 0 { try await fixture.pool.persist(0) }
+                if index % 100 == 0 { try await expectRecords(fixture, taken) }
+            }
+            try await fixture.pool.persist(0)
+            try await expectRecords(fixture, taken)
+            #expect(fixture.pool.statistics.bufferedBytes == 0)
+        }
+    }
+
     @Test func whatIsPersistedSurvivesAPowerCutAndWhatIsNotIsTakenAgain() throws {
         for seed in 0..<20 as Range<UInt64> {
             let world = VirtualWorld(seed: seed)

@@ -117,10 +117,10 @@ final class SessionReplica {
         switch entry.type {
         case .session:
             let outcome = sessions.apply(
-                entry.payload, at: entry.index, atMicroseconds: entry.timestampMicroseconds)
+                Array(entry.payload), at: entry.index, atMicroseconds: entry.timestampMicroseconds)
             return outcome.map { .session($0) }
         case .application:
-            let command = SessionCommand(payload: entry.payload)
+            let command = SessionCommand(payload: Array(entry.payload))
             let isOpen = sessions.use(
                 command.call.session, at: entry.index, atMicroseconds: entry.timestampMicroseconds)
             if !isOpen { return .refused(.sessionNotOpen) }
