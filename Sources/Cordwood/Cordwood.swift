@@ -51,7 +51,7 @@ public final class Cordwood: Sendable {
             case .rejected(let rejection): throw rejection
             case .aborted: throw ProposalAborted()
             case .unknown(let reason): throw OutcomeUnknown(reason: reason)
-            case .durable: brokenInvariant("a proposal that waits for its apply ended when it was durable")
+            case .durable, .buffered: brokenInvariant("a proposal that waits for its apply ended before it")
             }
         }
     }

@@ -67,6 +67,9 @@ extension Node {
 
     public var segments: [SegmentSummary] { store.segments }
 
+    /// Reads the log from any thread, verified and decoded there: for exports and whoever else must not hold the loop.
+    public var logReader: SegmentedLogReader { store.reader }
+
     /// The acknowledgement gates that were in force, oldest first, each from an index on.
     public var gates: [GateRecord] { store.gates }
 

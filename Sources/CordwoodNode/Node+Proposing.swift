@@ -43,6 +43,7 @@ extension Node {
         guard payload.count <= configuration.maxEntryBytes else {
             throw .tooLarge(bytes: payload.count, limit: configuration.maxEntryBytes)
         }
+        if acknowledgement == .buffered, !allowsBuffered { throw .relaxedDurability }
         armTurn()
         let admission: PartitionAdmission
         do throws(AdmissionError) {
@@ -77,7 +78,11 @@ extension Node {
                 term: position.term, tag: tag, acknowledgement: acknowledgement,
                 expiryTick: maintenance.ticks + UInt64(configuration.proposalTicks), observer: observer),
             at: position.index)
-        if acknowledgement == .durable { durableWaiters += 1 }
+        switch acknowledgement {
+        case .quorum: break
+        case .durable: durableWaiters += 1
+        case .buffered: bufferedIndexes.append(position.index)
+        }
         carryOut()
         return position
     }
@@ -109,6 +114,7 @@ extension Node {
             isTurnArmed = false
             step(.endTurn)
             store.endBatch()
+            if !bufferedIndexes.isEmpty { answerBuffered() }
         }
     }
 
@@ -123,6 +129,19 @@ extension Node {
         guard let waiter = proposals.take(completion.raftIndex, term: completion.term) else { return }
         waiter.observer.proposalEnded(
             tag: waiter.tag, outcome: .applied(completion.raftIndex, completion.outcome))
+    }
+
+    /// Whether a proposal may be answered before it is durable: in a group of one, where it counts toward no quorum.
+    public var allowsBuffered: Bool { membership.configuration.voters == [replica] }
+
+    /// The turn's entries are in the log: who asked for no more is answered.
+    private func answerBuffered() {
+        let indexes = bufferedIndexes
+        bufferedIndexes.removeAll(keepingCapacity: true)
+        for index in indexes {
+            guard let waiter = proposals.take(index, asking: .buffered) else { continue }
+            waiter.observer.proposalEnded(tag: waiter.tag, outcome: .buffered(index))
+        }
     }
 
     func answerDurable(through index: RaftIndex) {

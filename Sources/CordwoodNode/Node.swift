@@ -53,6 +53,8 @@ public final class Node {
     /// Proposers that wait for durability only.
     var durableWaiters = 0
     var answeredDurable: RaftIndex
+    /// Entries of this turn whose proposers are answered when it ends.
+    var bufferedIndexes: [RaftIndex] = []
     var readWaiters: [UInt64: ReadWaiter] = [:]
     var lastReadContext: UInt64 = 0
 

@@ -7,6 +7,9 @@ public enum Acknowledgement: Sendable, Hashable {
     case quorum
     /// Durable on this leader; not yet committed, not yet looked at by the machine.
     case durable
+    /// In this leader's log, durable or not: what a power cut may take. Only in a group of one, where nothing counts
+    /// toward a quorum by it.
+    case buffered
 }
 
 /// How a proposal that was taken into the log ended.
@@ -15,6 +18,8 @@ public enum ProposalOutcome: Sendable, Hashable {
     case applied(RaftIndex, ApplyOutcome)
     /// Durable on the leader, as `Acknowledgement.durable` asked.
     case durable(RaftIndex)
+    /// In the leader's log, as `Acknowledgement.buffered` asked.
+    case buffered(RaftIndex)
     /// May or may not take effect: nothing is known yet, and nobody waits any longer.
     case unknown(UnknownReason)
     /// Certainly not executed: an entry of another term is committed at its index.
@@ -49,6 +54,8 @@ public enum ProposalRejection: Error, Sendable, Hashable {
     case notLeader(ReplicaID?)
     /// A limit of the partition or of the node; may succeed later.
     case admission(AdmissionError)
+    /// `Acknowledgement.buffered` in a group of several voters.
+    case relaxedDurability
     /// Leadership is being transferred, or the core holds too many uncommitted bytes; may succeed later.
     case busy(String)
     /// More bytes than one entry may have.

@@ -84,9 +84,12 @@ struct ProposalTable {
     }
 
     /// Takes out the waiter at an index if it asked for durability only.
-    mutating func takeDurable(_ index: RaftIndex) -> Waiter? {
+    mutating func takeDurable(_ index: RaftIndex) -> Waiter? { take(index, asking: .durable) }
+
+    /// Takes out the waiter at an index if it asked for this acknowledgement.
+    mutating func take(_ index: RaftIndex, asking acknowledgement: Acknowledgement) -> Waiter? {
         guard count > 0, index >= base, index < end else { return nil }
-        guard let waiter = slots[position(index)], waiter.acknowledgement == .durable else { return nil }
+        guard let waiter = slots[position(index)], waiter.acknowledgement == acknowledgement else { return nil }
         remove(at: index)
         return waiter
     }

@@ -28,7 +28,7 @@ struct GateTests {
             switch outcome {
             case .applied, .appliedByLeader: applied.append(tag)
             case .durable: durable.append(tag)
-            case .unknown, .aborted, .rejected: break
+            case .buffered, .unknown, .aborted, .rejected: break
             }
         }
     }

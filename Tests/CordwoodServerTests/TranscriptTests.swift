@@ -167,10 +167,27 @@ struct Transcript {
                 "-INVALIDARG EXPECTED_VERSION needs ACK QUORUM\r\n"
             ),
             (
-                "EAPPEND s1 a ACK BUFFERED\r\n",
-                "-INVALIDARG ACK BUFFERED needs relaxed durability, and this node syncs\r\n"
+                "EAPPEND s1 a EXPECTED_VERSION EMPTY ACK BUFFERED\r\n",
+                "-INVALIDARG EXPECTED_VERSION needs ACK QUORUM\r\n"
+            ),
+            (
+                "EAPPEND s1 a ACK SOON\r\n",
+                "-INVALIDARG unexpected SOON: expected QUORUM, DURABLE or BUFFERED\r\n"
             ),
             ("EAPPEND s1 a EVENT_ID \(eventID(3)) TIMESTAMP 3\r\n", appended(3, sequence: 1, version: 1, timestamp: 3)),
+        ]).play()
+    }
+
+    @Test func whoAsksForLessIsAnsweredBeforeVersionAndSequenceExist() throws {
+        func early(_ id: Int, _ level: String) -> String {
+            "*14\r\n+event_id\r\n+\(eventID(id))\r\n+partition_key\r\n+\(keyOfS1)\r\n+partition_id\r\n:12\r\n"
+                + "+partition_sequence\r\n$-1\r\n+stream_version\r\n$-1\r\n+timestamp\r\n:\(id)\r\n"
+                + "+ack\r\n+\(level)\r\n"
+        }
+        try Transcript(lines: [
+            ("EAPPEND s1 a EVENT_ID \(eventID(3)) TIMESTAMP 3 ACK DURABLE\r\n", early(3, "DURABLE")),
+            ("EAPPEND s1 a EVENT_ID \(eventID(4)) TIMESTAMP 4 ACK BUFFERED\r\n", early(4, "BUFFERED")),
+            ("EAPPEND s1 a EVENT_ID \(eventID(5)) TIMESTAMP 5\r\n", appended(5, sequence: 2, version: 2, timestamp: 5)),
         ]).play()
     }
 

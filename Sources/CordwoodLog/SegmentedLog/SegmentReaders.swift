@@ -27,9 +27,6 @@ final class SegmentReaders {
         _ body: (any File) async throws(IOError) -> Value
     ) async throws(IOError) -> Value {
         let reader = try await reader(segment, path, direct)
-        clock += 1
-        reader.lastUse = clock
-        reader.users += 1
         do throws(IOError) {
             let value = try await body(reader.file)
             await done(reader)
@@ -40,16 +37,25 @@ final class SegmentReaders {
         }
     }
 
+    /// The segment's reader, with the caller as one of its users: nobody closes it before the caller is done.
     private func reader(_ segment: SegmentID, _ path: String, _ direct: Bool) async throws(IOError) -> Reader {
-        if let reader = readers[segment] { return reader }
+        if let reader = readers[segment] { return use(reader) }
         let file = try await files.open(path, FileMode(.mustExist, writable: false, direct: direct))
         if let reader = readers[segment] {
+            _ = use(reader)
             await file.close()
             return reader
         }
-        let reader = Reader(file: file)
+        let reader = use(Reader(file: file))
         readers[segment] = reader
         await closeSurplus(keeping: segment)
+        return reader
+    }
+
+    private func use(_ reader: Reader) -> Reader {
+        clock += 1
+        reader.lastUse = clock
+        reader.users += 1
         return reader
     }
 

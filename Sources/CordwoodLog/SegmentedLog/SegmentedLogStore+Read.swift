@@ -46,7 +46,7 @@ extension SegmentedLogStore {
     }
 
     /// The longest prefix of a range of recent entries that fits; at least one when it is the first part.
-    private func takeRecent(_ range: Range<RaftIndex>, room: Int, isFirst: Bool) -> [Entry] {
+    func takeRecent(_ range: Range<RaftIndex>, room: Int, isFirst: Bool) -> [Entry] {
         var left = room
         var end = range.lowerBound
         while end < range.upperBound, let entry = recent[end] {
@@ -57,8 +57,8 @@ extension SegmentedLogStore {
         return Array(recent.values(in: range.lowerBound..<end))
     }
 
-    /// Reads entries back from their segment and verifies them: a prefix of the range, up to the next mark.
-    func readBack(_ range: Range<RaftIndex>, room: Int, isFirst: Bool) async throws(LogError) -> [Entry] {
+    /// Where a range stands as far as one reading goes, from its first entry up to the next mark.
+    func place(of range: Range<RaftIndex>, room: Int, isFirst: Bool) -> SegmentRead {
         guard let (mark, following) = contents.index.lookup(range.lowerBound),
             let segment = segments.first(where: { $0.segment == mark.position.segment })
         else { brokenInvariant("no place known for entry \(range.lowerBound) from \(startIndex)") }
@@ -66,13 +66,22 @@ extension SegmentedLogStore {
             following.map(\.position).flatMap { $0.segment == mark.position.segment ? $0.offset : nil }
             ?? (segment.status == .active ? stream?.durable.offset ?? segment.endOffset : segment.endOffset)
         let upper = min(range.upperBound, following?.first ?? range.upperBound)
-        let read = SegmentRead(
-            segment: segment, mark: mark, limit: limit, range: range.lowerBound..<upper, room: room,
-            isFirst: isFirst)
+        return SegmentRead(
+            segment: segment, mark: mark, limit: limit, range: range.lowerBound..<upper, room: room, isFirst: isFirst)
+    }
+
+    /// Whether a segment is read past the page cache: the one that is written so.
+    func isDirect(_ segment: SegmentSummary) -> Bool {
+        segment.status == .active && stream?.policy.isDurablePerWrite == true
+    }
+
+    /// Reads entries back from their segment and verifies them: a prefix of the range, up to the next mark.
+    func readBack(_ range: Range<RaftIndex>, room: Int, isFirst: Bool) async throws(LogError) -> [Entry] {
+        let read = place(of: range, room: room, isFirst: isFirst)
+        let segment = read.segment
         let before = revision
         do {
-            let isDirect = segment.status == .active && stream?.policy.isDurablePerWrite == true
-            let outcome = try await readers.read(segment.segment, path: segment.path, direct: isDirect) {
+            let outcome = try await readers.read(segment.segment, path: segment.path, direct: isDirect(segment)) {
                 (file) async throws(IOError) in try await read.run(file)
             }
             switch outcome {

@@ -51,8 +51,8 @@ public final class SnapshotStore {
     public let directory: String
     let seams: Seams
     private var madeDirectories: Set<String> = []
-    /// Names by shard and partition as they were listed, with what was written and removed here since, so that asking for
-    /// every partition lists every directory once.
+    /// Names by shard and partition as they were listed, with what was written and removed here since, so that asking
+    /// for every partition lists every directory once.
     private var listings: [UInt64: [PartitionID: Set<PartitionLogIndex>]] = [:]
 
     public init(directory: String, seams: Seams) {
@@ -77,8 +77,8 @@ public final class SnapshotStore {
 
     /// The snapshots of a partition by their names and headers, newest first. Their states are verified when read.
     ///
-    /// - Parameter isFresh: looks at the directory again. Otherwise what somebody else has put there since it was listed
-    ///   may be missing.
+    /// - Parameter isFresh: looks at the directory again. Otherwise what somebody else has put there since it was
+    ///   listed may be missing.
     public func list(_ partition: PartitionID, isFresh: Bool = false) async throws(IOError) -> [SnapshotHeader] {
         let shard = try await shard(partition)
         var headers: [SnapshotHeader] = []

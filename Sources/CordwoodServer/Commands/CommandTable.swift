@@ -50,7 +50,7 @@ struct CommandTable {
             .eappend, "EAPPEND", arity: -3, [.write, .fast], .events, key: 1,
             syntax: "stream_id event_name [EVENT_ID uuid] [PARTITION_KEY uuid] "
                 + "[EXPECTED_VERSION number|EMPTY|ANY|EXISTS] [TIMESTAMP ms] [PAYLOAD bytes] [METADATA bytes] "
-                + "[ACK QUORUM|DURABLE]",
+                + "[ACK QUORUM|DURABLE|BUFFERED]",
             "Appends an event to a stream"),
         .init(
             .emappend, "EMAPPEND", arity: -4, [.write], .events, key: 1,

@@ -9,8 +9,8 @@ struct PendingAppend {
         case waiting
         /// Took effect, now or when it was first sent.
         case appended(AppendedEvents)
-        /// Durable on the leader, which is all that was asked for.
-        case durable
+        /// In the leader's log, durable or not, which is all that was asked for.
+        case logged
         /// Turned down, or its outcome is unknown.
         case refused(CommandError)
     }

@@ -13,7 +13,7 @@ extension ClientConnection: ProposalObserver {
         case .appliedByLeader(_, let timestampMicroseconds, let result):
             appends.setTimestamp(of: tag, milliseconds: timestampMicroseconds / 1000)
             end(tag, answer: result.answer)
-        case .durable: appends.end(tag, .durable)
+        case .durable, .buffered: appends.end(tag, .logged)
         case .unknown(let reason): appends.end(tag, .refused(CommandError(unknown: reason)))
         case .aborted: appends.end(tag, .refused(CommandError(.tryAgain, "entry was rolled back")))
         case .rejected(let rejection): appends.end(tag, .refused(CommandError(rejection: rejection)))
@@ -72,9 +72,9 @@ extension ClientConnection: ProposalObserver {
             server.statistics.transactions += 1
             server.statistics.eventsAppended += UInt64(events.count)
             output.appended(events, for: append)
-        case .durable:
+        case .logged:
             server.statistics.transactions += 1
-            output.durable(append)
+            output.logged(append)
         case .refused(let error):
             if append.startedNanoseconds > 0 { server.statistics.countFailed(command) }
             server.statistics.count(error.code)

@@ -143,9 +143,8 @@ struct AppendArguments {
     private func level(_ arguments: inout ArgumentCursor) throws(CommandError) -> Acknowledgement {
         if arguments.take("QUORUM") { return .quorum }
         if arguments.take("DURABLE") { return .durable }
-        if arguments.take("BUFFERED") {
-            throw CommandError(.invalidArgument, "ACK BUFFERED needs relaxed durability, and this node syncs")
-        }
-        throw .unexpected(try arguments.next("QUORUM or DURABLE"), expected: "QUORUM or DURABLE")
+        if arguments.take("BUFFERED") { return .buffered }
+        throw .unexpected(
+            try arguments.next("QUORUM, DURABLE or BUFFERED"), expected: "QUORUM, DURABLE or BUFFERED")
     }
 }

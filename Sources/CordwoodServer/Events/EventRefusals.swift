@@ -16,6 +16,9 @@ extension CommandError {
             self.init(.invalidArgument, "an entry of \(bytes) bytes: at most \(limit)")
         case .unknownPartition(let partition): self.init(.notFound, "partition \(partition) not found")
         case .frozen(let partition): self.init(.frozen, "partition \(partition) is frozen")
+        case .relaxedDurability:
+            self.init(
+                .invalidArgument, "ACK BUFFERED needs relaxed durability, which a group of several voters forbids")
         case .poisoned(let reason): self.init(.poisoned, reason)
         case .readOnly(let reason): self.init(.readOnly, "this node accepts no writes: \(reason)")
         case .closing: self.init(.shutdown, "the node is draining")

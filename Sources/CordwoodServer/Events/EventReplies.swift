@@ -79,8 +79,8 @@ extension ReplyBuffer {
         }
     }
 
-    /// The reply to an append that is durable on the leader and nothing more: sequence and version do not exist yet.
-    mutating func durable(_ append: PendingAppend) {
+    /// The reply to an append that is in the leader's log, durable or not, and nothing more: sequence and version do not exist yet.
+    mutating func logged(_ append: PendingAppend) {
         let subject = AppendCommand.subjects(of: append.command).first
         map(7)
         encoded("+event_id\r\n")
@@ -106,6 +106,7 @@ extension ReplyBuffer {
         switch append.requestedAcknowledgement {
         case .quorum: encoded("+ack\r\n+QUORUM\r\n")
         case .durable: encoded("+ack\r\n+DURABLE\r\n")
+        case .buffered: encoded("+ack\r\n+BUFFERED\r\n")
         case nil: break
         }
     }
