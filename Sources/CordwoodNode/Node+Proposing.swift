@@ -35,6 +35,7 @@ extension Node {
         tag: UInt64, observer: any ProposalObserver
     ) throws(ProposalRejection) -> LogPosition? {
         if isClosing { throw .closing }
+        if acknowledgement == .buffered, !allowsBuffered { throw .relaxedDurability }
         if !core.isLeader, peers != nil {
             try forward([UInt8](payload), to: partition, acknowledgement, tag: tag, observer: observer)
             return nil
@@ -43,7 +44,6 @@ extension Node {
         guard payload.count <= configuration.maxEntryBytes else {
             throw .tooLarge(bytes: payload.count, limit: configuration.maxEntryBytes)
         }
-        if acknowledgement == .buffered, !allowsBuffered { throw .relaxedDurability }
         armTurn()
         let admission: PartitionAdmission
         do throws(AdmissionError) {

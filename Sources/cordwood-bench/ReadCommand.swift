@@ -1,3 +1,5 @@
+// `read`: how fast entries come back from a log, verified, on the loop and on another thread.
+
 internal import CordwoodBase
 internal import CordwoodIO
 internal import CordwoodLog

@@ -152,6 +152,7 @@ public struct ForwardRejection: Hashable, Sendable {
             } else {
                 self.init(kind: .busy, text: "\(error)")
             }
+        case .relaxedDurability: self.init(kind: .invalid, text: "relaxed durability in a group of several voters")
         case .busy(let text): self.init(kind: .busy, text: text)
         case .tooLarge(let bytes, let limit): self.init(kind: .invalid, text: "\(bytes) bytes, at most \(limit)")
         case .unknownPartition(let partition): self.init(kind: .invalid, text: "no partition \(partition)")

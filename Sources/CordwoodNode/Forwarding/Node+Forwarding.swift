@@ -198,6 +198,7 @@ final class ForwardedBatch: ProposalObserver {
         case .appliedByLeader(let index, let timestamp, let result):
             end(place, .applied(index, timestampMicroseconds: timestamp, result))
         case .durable(let index): end(place, .durable(index))
+        case .buffered: brokenInvariant("a command of another node was answered before it was durable")
         case .aborted: end(place, .aborted)
         case .rejected(let rejection): end(place, .rejected(ForwardRejection(rejection)))
         case .unknown(let reason): end(place, .unknown("\(reason)"))

@@ -79,7 +79,8 @@ extension ReplyBuffer {
         }
     }
 
-    /// The reply to an append that is in the leader's log, durable or not, and nothing more: sequence and version do not exist yet.
+    /// The reply to an append that is in the leader's log, durable or not, and nothing more: sequence and version do
+    /// not exist yet.
     mutating func logged(_ append: PendingAppend) {
         let subject = AppendCommand.subjects(of: append.command).first
         map(7)
