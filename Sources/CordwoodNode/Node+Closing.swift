@@ -10,6 +10,8 @@ extension Node {
     /// still waits then hears that the outcome is unknown. Idempotent.
     public func close() async throws(LogError) {
         guard !isClosing else { return }
+        await handOver()
+        guard !isClosing else { return }
         step(.endTurn)
         isClosing = true
         if let timer = maintenance.timer { seams.clock.cancel(timer) }

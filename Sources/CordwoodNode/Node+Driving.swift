@@ -13,6 +13,8 @@ extension Node {
     struct PendingWrite {
         var sequence: UInt64
         var token: DurabilityToken
+        /// When it was issued.
+        var tick: UInt64
         /// What was recorded, if it was a vote.
         var vote: Vote?
     }
@@ -49,7 +51,9 @@ extension Node {
         case .persist(let vote, let token):
             do throws(LogError) {
                 pendingWrites.append(
-                    PendingWrite(sequence: try store.recordVote(vote).sequence, token: token, vote: vote))
+                    PendingWrite(
+                        sequence: try store.recordVote(vote).sequence, token: token, tick: maintenance.ticks,
+                        vote: vote))
                 armTurn()
             } catch { storeFailed(error) }
         case .sendAfter(_, let message): hold(message)
@@ -104,7 +108,7 @@ extension Node {
                 replaces
                 ? try store.replaceSuffix(from: range.lowerBound, with: turnEntries) : try store.append(turnEntries)
             if replaces { noteTruncation(after: range.lowerBound.previous, sequence: ticket.sequence) }
-            pendingWrites.append(PendingWrite(sequence: ticket.sequence, token: token))
+            pendingWrites.append(PendingWrite(sequence: ticket.sequence, token: token, tick: maintenance.ticks))
             armTurn()
         } catch { storeFailed(error) }
         turnEntries.removeAll(keepingCapacity: true)

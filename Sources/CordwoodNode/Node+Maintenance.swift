@@ -37,6 +37,7 @@ extension Node {
             // What the core wrote in this turn goes out with it.
             store.endBatch()
             expireWaiters()
+            watchDisk()
             if maintenance.ticks % Node.upkeepTicks == 0 { beginUpkeep() }
             startTicking()
         }
@@ -104,9 +105,10 @@ extension Node {
         maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
         if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
         if deservesCheckpoint(floor) { try await writeCheckpoint() }
+        let kept = min(floor, wantedByLaggard?.index ?? floor)
         // While partition files hold what was dropped, the truncation that says so must stay.
         guard store.droppedRecords.isEmpty else { return }
-        guard let reclaimable = store.lastFinishedIndex(below: floor), reclaimable >= store.startIndex else { return }
+        guard let reclaimable = store.lastFinishedIndex(below: kept), reclaimable >= store.startIndex else { return }
         if maintenance.checkpointCovers < reclaimable { try await writeCheckpoint() }
         let through = min(reclaimable, maintenance.checkpointCovers)
         guard through >= store.startIndex else { return }

@@ -22,7 +22,9 @@ extension Node {
             return
         }
         let transport = PeerTransport(
-            identity: PeerIdentity(cluster: identity.cluster, name: configuration.name, replica: replica),
+            identity: PeerIdentity(
+                cluster: identity.cluster, name: configuration.name, replica: replica,
+                address: address.port == 0 ? nil : SocketAddress(parsing: configuration.advertisedAddress(address))),
             configuration: configuration.peers, seams: seams, log: log)
         transport.isRetired = { [unowned self] in membership.isRetired($0) }
         transport.onMessage = { [unowned self] in received($0, entries: $1, attachment: $2) }
@@ -35,7 +37,7 @@ extension Node {
         tellPeers()
         evictedThrough = store.firstRecentIndex.previous
         step(.evicted(through: evictedThrough))
-        keepAddressKnown()
+        takePlace()
     }
 
     /// The members whom this node talks to, after every change.
@@ -178,13 +180,41 @@ extension Node {
         }
     }
 
+    /// Takes an append, or keeps it until there is a prepared place for its entries. On a full disk it is as good as
+    /// lost: not acknowledged, it comes again. Votes and heartbeats go on out of the reserve.
     private func receivedAppend(_ message: RaftMessage, _ entries: [Entry]) {
-        let byteCount = entries.reduce(0) { $0 + $1.payload.count + Node.framingBytes }
-        // Without space an append is as good as lost: it is not acknowledged, and comes again. Votes and heartbeats go
-        // on out of the reserve.
-        guard entries.isEmpty || store.canAdmit(bytes: byteCount) else {
-            return store.prepareSpace()
+        if delayedAppends.isEmpty, isRoom(for: entries) { return takeAppend(message, entries) }
+        guard !store.isSpaceShort else { return store.prepareSpace() }
+        let byteCount = entries.reduce(0) { $0 + $1.payload.count }
+        guard delayedBytes + byteCount <= Self.maxDelayedBytes else { return }
+        delayedBytes += byteCount
+        delayedAppends.append((message, entries))
+        if delayedAppends.count == 1 { takeDelayedWhenRelieved() }
+    }
+
+    private func isRoom(for entries: [Entry]) -> Bool {
+        entries.isEmpty || store.canAdmit(bytes: entries.reduce(0) { $0 + $1.payload.count + Node.framingBytes })
+    }
+
+    private func takeDelayedWhenRelieved() {
+        whenRelieved { [self] in
+            while let (message, entries) = delayedAppends.first, isRoom(for: entries) {
+                delayedAppends.removeFirst()
+                delayedBytes -= entries.reduce(0) { $0 + $1.payload.count }
+                takeAppend(message, entries)
+            }
+            if store.isSpaceShort || isClosing || storeFailure != nil {
+                delayedAppends = []
+                delayedBytes = 0
+            } else if !delayedAppends.isEmpty {
+                takeDelayedWhenRelieved()
+            }
         }
+    }
+
+    private static let maxDelayedBytes = 16 << 20
+
+    private func takeAppend(_ message: RaftMessage, _ entries: [Entry]) {
         let heads = entries.map { EntryHead(term: $0.term, size: UInt32($0.payload.count), type: $0.type) }
         incoming = entries
         core.receive(message, entries: heads.span, into: &effects)
@@ -219,6 +249,7 @@ extension Node {
 
     private func dropSuffix(from index: RaftIndex) {
         dispatcher.recordTruncated(after: index.previous)
+        answeredDurable = min(answeredDurable, index.previous)
         while let last = recovered.last, last.index >= index { recovered.removeLast() }
     }
 }

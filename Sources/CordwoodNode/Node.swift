@@ -68,6 +68,9 @@ public final class Node {
     public internal(set) var peerAddress: SocketAddress?
     /// The entries of the append that is being taken.
     var incoming: [Entry] = []
+    /// Appends that wait until the log has room for them.
+    var delayedAppends: [(RaftMessage, [Entry])] = []
+    var delayedBytes = 0
     /// Entries that were read back for peers, by the core's ticket.
     var readsForPeers: [UInt64: ArraySlice<Entry>] = [:]
     /// What the core was last told to be out of memory.

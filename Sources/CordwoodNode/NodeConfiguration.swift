@@ -19,6 +19,9 @@ public struct NodeConfiguration: Sendable {
     public var peerAddress: SocketAddress?
     /// What the others are told to connect to, where it is not the address that is listened on.
     public var advertisedPeerAddress: String?
+    /// A node that joins becomes a voter once it has caught up; otherwise it stays a learner until an operator promotes
+    /// it.
+    public var becomesVoter: Bool
     public var peers: PeerConfiguration
     /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
     /// opens.
@@ -47,6 +50,11 @@ public struct NodeConfiguration: Sendable {
     public var maxEntryBytes: Int
     /// What one standing partition may hold back in the segmented log; `nil` is eight segments.
     public var maxPinnedBytes: UInt64?
+    /// What a member that lags may hold back in the leader's log, in bytes of finished segments; one that lags more is
+    /// brought up by a snapshot.
+    public var retentionBytes: UInt64
+    /// How long a member that is not heard may do so.
+    public var retentionNanoseconds: UInt64
     /// Ticks after which nobody waits any longer for a proposal or a read: its outcome is unknown then.
     public var proposalTicks: UInt32
 
@@ -57,6 +65,7 @@ public struct NodeConfiguration: Sendable {
         group = .alone
         peerAddress = nil
         advertisedPeerAddress = nil
+        becomesVoter = true
         peers = PeerConfiguration()
         log = LogStoreOptions()
         recoveryPolicy = .forward
@@ -73,6 +82,8 @@ public struct NodeConfiguration: Sendable {
         tickMilliseconds = 100
         maxEntryBytes = 4 << 20
         maxPinnedBytes = nil
+        retentionBytes = 10 << 30
+        retentionNanoseconds = 24 * 3600 * 1_000_000_000
         proposalTicks = 100
     }
 

@@ -92,4 +92,110 @@ struct GroupTests {
             for node in nodes { try await node.close() }
         }
     }
+
+    @Test func aFollowerThatWasAwayCatchesUpFromTheLog() throws {
+        let world = VirtualWorld(seed: 3)
+        try world.run { seams in
+            var nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            let away = try #require(nodes.firstIndex { !$0.isLeader })
+            let name = nodes[away].configuration.name
+            _ = try await leader.tally("before", in: 0)
+            try await nodes[away].close()
+            for number in 1...30 { _ = try await leader.tally("meanwhile \(number)", in: 0) }
+            nodes[away] = try await Node.open(
+                Self.configuration(name, .founding(Self.founders(["a", "b", "c"]))), machine: TallyMachine.make,
+                seams: seams)
+            #expect(nodes[away].replica == ReplicaID(UInt64(away + 1)))
+            let index = try await nodes[away].linearizableIndex(seams)
+            _ = await nodes[away].barrier(through: index, partitions: [0], timeoutNanoseconds: 5_000_000_000)
+            #expect(await nodes[away].tallied(0).count == 31)
+            for node in nodes { try await node.close() }
+        }
+    }
+
+    @Test func aLeaderThatIsToStopHandsOverFirst() throws {
+        let world = VirtualWorld(seed: 4)
+        try world.run { seams in
+            let nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            _ = try await leader.tally("one", in: 0)
+            let term = leader.status.term
+            try await leader.close()
+            let rest = nodes.filter { $0 !== leader }
+            let successor = try #require(rest.first { $0.isLeader })
+            #expect(successor.status.term == term.next)
+            #expect(try await successor.tally("two", in: 0) == "2")
+            for node in rest { try await node.close() }
+        }
+    }
+
+    @Test func aFounderWhoseDirectoryIsNewIsToldToJoin() throws {
+        let world = VirtualWorld(seed: 5)
+        try world.run { seams in
+            let nodes = try await Self.found(["a", "b", "c"], seams)
+            _ = try await (await Self.leader(of: nodes, seams)).tally("one", in: 0)
+            try await nodes[2].close()
+            // The same name and address, another directory: what it had promised is gone.
+            var wiped = Self.configuration("c", .founding(Self.founders(["a", "b", "c"])))
+            wiped.directory = "c-wiped"
+            await #expect(throws: NodeError.self) {
+                _ = try await Node.open(wiped, machine: TallyMachine.make, seams: seams)
+            }
+            for node in nodes.prefix(2) { try await node.close() }
+        }
+    }
+
+    @Test func whatALeaderCouldNotCommitIsUnknownToItsClientInTime() throws {
+        let world = VirtualWorld(seed: 6)
+        try world.run { seams in
+            let nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            _ = try await leader.tally("one", in: 0)
+            for node in nodes where node !== leader { try await node.close() }
+            let began = seams.clock.monotonicNanoseconds
+            let outcome = try await leader.propose(Array("two".utf8), to: 0)
+            #expect(outcome == .unknown(.timedOut))
+            #expect(seams.clock.monotonicNanoseconds - began < 12_000_000_000)
+            try await leader.close()
+        }
+    }
+
+    @Test func membersAreRemovedAndRenamedAddressesAreKeptKnown() throws {
+        let world = VirtualWorld(seed: 7)
+        try world.run { seams in
+            var nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            let other = try #require(nodes.firstIndex { !$0.isLeader })
+            let name = nodes[other].configuration.name
+            try await nodes[other].close()
+            var moved = Self.configuration(name, .founding(Self.founders(["a", "b", "c"])))
+            moved.peerAddress = SocketAddress(host: "elsewhere", port: 7009)
+            nodes[other] = try await Node.open(moved, machine: TallyMachine.make, seams: seams)
+            while leader.membership.member(named: name)?.address != "elsewhere:7009" {
+                await seams.clock.sleep(nanoseconds: 50_000_000)
+            }
+            // Asked of a follower, done by the leader.
+            let follower = try #require(nodes.first { !$0.isLeader && $0 !== nodes[other] })
+            let result = try await follower.operate(.remove(name: name))
+            #expect(result.replica == nodes[other].replica)
+            #expect(leader.membership.isRetired(result.replica))
+            #expect(leader.membership.configuration.voters.count == 2)
+            await #expect(throws: MemberOperationError.self) { _ = try await leader.operate(.remove(name: "nobody")) }
+            #expect(try await leader.tally("still here", in: 0) == "1")
+            for node in nodes { try await node.close() }
+        }
+    }
+}
+
+extension Node {
+    /// A read index, asked for until there is a leader to give one.
+    func linearizableIndex(_ seams: Seams) async throws -> RaftIndex {
+        while true {
+            do throws(ProposalRejection) { return try await readIndex() } catch {
+                guard case .notLeader = error else { throw error }
+                await seams.clock.sleep(nanoseconds: 50_000_000)
+            }
+        }
+    }
 }

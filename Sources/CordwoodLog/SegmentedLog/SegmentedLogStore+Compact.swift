@@ -156,6 +156,11 @@ extension SegmentedLogStore {
         return last
     }
 
+    /// Bytes of finished segments from the one on that holds `index`.
+    public func finishedBytes(from index: RaftIndex) -> UInt64 {
+        finishedBytes(below: nextIndex) - min(finishedBytes(below: nextIndex), finishedBytes(below: index))
+    }
+
     /// Bytes of finished segments whose entries all lie below `index`.
     public func finishedBytes(below index: RaftIndex) -> UInt64 {
         guard let stream else { return 0 }

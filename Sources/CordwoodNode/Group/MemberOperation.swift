@@ -39,12 +39,17 @@ public enum MemberOperationError: Error, Hashable, Sendable, CustomStringConvert
 
     public var description: String {
         switch self {
-        case .notLeader: "this node does not lead"
+        case .notLeader(let leader): leader.map { "replica \($0) leads" } ?? "nobody is known to lead"
         case .notAllowed(let text), .busy(let text), .unknown(let text): text
         }
     }
 
-    /// On the wire between nodes.
+    /// The refusal on the wire between nodes; that of a node that does not lead names the leader's id.
+    var answer: PeerAnswer {
+        if case .notLeader(let leader) = self { return .refused(code: code, leader.map { "\($0)" } ?? "") }
+        return .refused(code: code, description)
+    }
+
     var code: UInt16 {
         switch self {
         case .notLeader: 1
@@ -59,7 +64,7 @@ public enum MemberOperationError: Error, Hashable, Sendable, CustomStringConvert
 
     init(code: UInt16, _ text: String) {
         switch code {
-        case 1: self = .notLeader(nil)
+        case 1: self = .notLeader(UInt64(text).map { ReplicaID($0) })
         case 2: self = .notAllowed(text)
         case 3: self = .busy(text)
         default: self = .unknown(text)

@@ -13,15 +13,26 @@ import CordwoodRaft
 /// can be reached.
 extension Node {
     /// Does something to the group, through the leader wherever it is. On return it is in force there.
+    ///
+    /// A node that has not heard of a leader asks the other members: one whose address has changed is not heard by the
+    /// leader before this has told it.
     public func operate(_ operation: MemberOperation) async throws(MemberOperationError) -> MemberOperationResult {
         var failure = MemberOperationError.notLeader(nil)
         for _ in 0..<ProposalForwarder.maxHops {
             if core.isLeader {
                 do throws(MemberOperationError) { return try await lead(operation) } catch { failure = error }
-            } else if core.leader != .none, let peers {
-                do throws(MemberOperationError) {
-                    return try await ask(core.leader, operation, over: peers)
-                } catch { failure = error }
+            } else if let peers {
+                let others = membership.members.map(\.replica).filter { $0 != replica }
+                for member in core.leader == .none ? others : [core.leader] {
+                    do throws(MemberOperationError) {
+                        return try await ask(member, operation, over: peers)
+                    } catch { failure = error }
+                    guard case .notLeader(let hint) = failure else { throw failure }
+                    guard let hint, hint != replica, hint != member else { continue }
+                    do throws(MemberOperationError) {
+                        return try await ask(hint, operation, over: peers)
+                    } catch { failure = error }
+                }
             }
             guard case .notLeader = failure else { throw failure }
             await seams.clock.sleep(nanoseconds: 3 * configuration.tickMilliseconds * 1_000_000)
@@ -31,15 +42,15 @@ extension Node {
     }
 
     private func ask(
-        _ leader: ReplicaID, _ operation: MemberOperation, over peers: PeerTransport
+        _ member: ReplicaID, _ operation: MemberOperation, over peers: PeerTransport
     ) async throws(MemberOperationError) -> MemberOperationResult {
         do {
             let answer = try await peers.call(
-                leader, .operate, operation.encoded(), timeoutNanoseconds: 2 * operationNanoseconds)
+                member, .operate, operation.encoded(), timeoutNanoseconds: 2 * operationNanoseconds)
             return try MemberOperationResult(decoding: answer)
         } catch PeerError.refused(let code, let text) {
             throw MemberOperationError(code: code, text)
-        } catch PeerError.unreachable {
+        } catch let error as PeerError where !error.mayHaveActed {
             throw MemberOperationError.notLeader(nil)
         } catch { throw MemberOperationError.unknown("\(error)") }
     }
@@ -268,17 +279,32 @@ extension Node {
 
     // MARK: This node's own place
 
-    /// A node that was started with another address than its group knows says so, as soon as there is a leader.
-    func keepAddressKnown() {
+    /// A node that was started with another address than its group knows says so as soon as there is a leader, and one
+    /// whose directory is new becomes a voter when it has caught up, if that is wanted.
+    func takePlace() {
         guard let peerAddress else { return }
         let address = configuration.advertisedAddress(peerAddress)
-        seams.scheduler.spawn("keep address known") { [self] in
-            while !isClosing, let own = membership.member(replica), own.address != address {
-                do throws(MemberOperationError) {
-                    _ = try await operate(.move(name: own.name, address: address))
-                } catch {
-                    await seams.clock.sleep(nanoseconds: 5 * configuration.tickMilliseconds * 1_000_000)
+        var wantsVote = recovery.isNew && configuration.becomesVoter
+        seams.scheduler.spawn("take place") { [self] in
+            while !isClosing {
+                var operation: MemberOperation?
+                if let own = membership.member(replica), membership.configuration.contains(replica) {
+                    if own.address != address {
+                        operation = .move(name: own.name, address: address)
+                    } else if wantsVote, !membership.configuration.isVoter(replica) {
+                        operation = .promote(name: own.name)
+                    } else {
+                        return
+                    }
                 }
+                do throws(MemberOperationError) {
+                    if let operation { _ = try await operate(operation) }
+                    if case .promote? = operation { wantsVote = false }
+                } catch {
+                    log.write(
+                        LogEvent(.debug, "group", "not in place yet", fields: [.init("reason", error.description)]))
+                }
+                await seams.clock.sleep(nanoseconds: 2 * configuration.tickMilliseconds * 1_000_000)
             }
         }
     }

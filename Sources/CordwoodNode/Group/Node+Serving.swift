@@ -17,14 +17,10 @@ extension Node {
         do throws(DecodeError) { operation = try MemberOperation(decoding: body) } catch {
             return .refused(code: MemberOperationError.malformedCode, "\(error)")
         }
-        guard core.isLeader else { return refuse(.notLeader(nil)) }
-        do throws(MemberOperationError) { return .success(try await lead(operation).encoded()) } catch {
-            return refuse(error)
-        }
-    }
-
-    private func refuse(_ error: MemberOperationError) -> PeerAnswer {
-        .refused(code: error.code, error.description)
+        do throws(MemberOperationError) {
+            guard core.isLeader else { throw .notLeader(core.leader == .none ? nil : core.leader) }
+            return .success(try await lead(operation).encoded())
+        } catch { return error.answer }
     }
 
     /// A directory without a log asks where it belongs. Any member answers: it asks the leader if it does not lead.
@@ -36,10 +32,10 @@ extension Node {
         switch request {
         case .found(_, let name, let node):
             guard let member = membership.member(named: name), member.node == node else {
-                return refuse(
-                    .notAllowed(
-                        "the group was founded already, and this directory is none of its founders': "
-                            + "remove '\(name)' from the group and let it join"))
+                return MemberOperationError.notAllowed(
+                    "the group was founded already, and this directory is none of its founders': "
+                        + "remove '\(name)' from the group and let it join"
+                ).answer
             }
             // As long as the first configuration is in force the founder makes the same beginning as the others.
             if membership.configurationIndex == 1, store.state.boundary.index <= 1 {
@@ -55,7 +51,7 @@ extension Node {
                 // The leader has it in force; here it may take a moment longer.
                 return admit(
                     Membership.Member(replica: result.replica, name: name, address: address, node: node))
-            } catch { return refuse(error) }
+            } catch { return error.answer }
         }
     }
 
