@@ -1,8 +1,39 @@
 import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
 import CordwoodRaft
 
-/// Members that are behind the log.
+/// Catching up, as the node does it.
 extension Node {
+    /// How the partition logs of a data directory are kept.
+    static func partitionLogConfiguration(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore
+    ) -> PartitionLogPool.Configuration {
+        PartitionLogPool.Configuration(
+            directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
+            segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
+            bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
+            persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds)
+    }
+
+    /// A crash may have cut an installation off behind its record: the rest is done before anything is opened.
+    static func completeInstallation(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) {
+        guard let installation = store.installation, store.state.health == .ok else { return }
+        do throws(CatchUpError) {
+            _ = try await CatchUp.complete(
+                installation, store: store, directory: configuration.directory + "/" + Directory.staging,
+                logs: partitionLogConfiguration(configuration, store),
+                snapshots: SnapshotStore(
+                    directory: configuration.directory + "/" + Directory.snapshots, seams: seams),
+                log: log, seams: seams)
+        } catch {
+            throw .inconsistent("the installation at \(installation.boundary.index) cannot be completed: \(error)")
+        }
+    }
+
     func offerSnapshot(to peer: ReplicaID) {
         log.write(
             LogEvent(

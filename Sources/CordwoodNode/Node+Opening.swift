@@ -36,6 +36,7 @@ extension Node {
         }
         let store = try await openStore(configuration, identity, log, seams)
         do throws(NodeError) {
+            try await completeInstallation(configuration, store, log, seams)
             let membership = try await membership(configuration, entrance?.admission, store, seams)
             return try await open(configuration, membership, store, factory, log, seams)
         } catch {
@@ -105,12 +106,8 @@ extension Node {
             clock: seams.clock, startingAfter: store.state.boundary.index)
         func makePool() -> PartitionLogPool {
             let pool = PartitionLogPool(
-                configuration: PartitionLogPool.Configuration(
-                    directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
-                    segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
-                    bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
-                    persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds),
-                seams: seams, partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
+                configuration: partitionLogConfiguration(configuration, store), seams: seams,
+                partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
             pool.log = log
             // A log of which only the intact prefix is served knows nothing of what partitions hold behind it.
             if store.state.health == .ok {
@@ -282,6 +279,8 @@ extension Node {
         static let log = "log"
         static let partitions = "partitions"
         static let snapshots = "snapshots"
+        /// Pieces of a Raft snapshot that is being fetched; made when there are any.
+        static let staging = "staging"
         static let all = [log, partitions, snapshots]
     }
 }

@@ -54,6 +54,15 @@ public final class BatchBuilder {
             position, payload: payload, after: previous, isRefused: isRefused, into: room(for: length))
     }
 
+    /// Adds records as they stand, framed with their padding; they have been verified.
+    func append(framed records: UnsafeRawBufferPointer, count: UInt32) {
+        invariant(
+            records.count > 0 && records.count % LogFormat.recordAlignment == 0,
+            "\(count) framed records of \(records.count) bytes")
+        room(for: records.count).copyMemory(from: records)
+        recordCount += count - 1
+    }
+
     public func append(_ control: ControlRecord) {
         let bytes = control.encoded()
         bytes.withUnsafeBytes { room(for: bytes.count).copyMemory(from: $0) }

@@ -77,6 +77,16 @@ final class BatchCache {
         byteCount += batch.byteCount
     }
 
+    /// Forgets what was read of a partition: other files take the place of those that it came from.
+    func removeAll(of partition: PartitionID) {
+        guard order.contains(where: { $0.partition == partition }) else { return }
+        for place in order where place.partition == partition {
+            byteCount -= held.removeValue(forKey: place)?.batch.byteCount ?? 0
+        }
+        order.removeAll { $0.partition == partition }
+        hand = 0
+    }
+
     private func evictOne() {
         while true {
             if hand >= order.count { hand = 0 }

@@ -343,12 +343,14 @@ public final class PartitionLogPool {
         }
     }
 
-    /// A partition's log is gone: the next one starts anew.
-    func forget(_ store: PartitionLogStore) {
-        statisticsNow.bufferedBytes -= store.buffer.byteCount
-        store.buffer = RecordQueue()
+    /// A partition's log is gone or another takes its place, which ends with `line`.
+    func forget(_ store: PartitionLogStore, for line: SystemCheckpoint.Line? = nil) {
+        store.dropUnwritten()
+        // Whoever still holds it must not write into files that are not its own any more.
+        store.openState = .failed(.closed)
         store.isQueued = false
-        registry[store.partition] = nil
+        cache.removeAll(of: store.partition)
+        registry[store.partition] = line
         stores[Int(store.partition.rawValue)] = nil
     }
 

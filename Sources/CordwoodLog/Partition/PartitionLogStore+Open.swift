@@ -405,6 +405,34 @@ extension PartitionLogStore {
 
     /// The batch that holds a written record.
     func batch(holding index: PartitionLogIndex) async throws(LogError) -> PartitionBatch {
+        let found = try await find(index)
+        let place = PartitionBatch.Place(
+            partition: partition, segment: found.segment.id, offset: found.offsets.lowerBound)
+        if let cached = pool.cache[place] { return cached }
+        let batch: PartitionBatch? = try await read(found) { view in try? PartitionBatch(view) }
+        guard let batch else { throw brokenBatch(found) }
+        pool.cache.insert(batch, at: place)
+        return batch
+    }
+
+    /// Calls `body` with the batch that holds a written record, read and verified anew, and with the index of the last
+    /// record that counts in it: what stands behind was truncated.
+    func withBatch<Value>(
+        holding index: PartitionLogIndex, _ body: (BatchView, PartitionLogIndex) -> Value
+    ) async throws(LogError) -> Value {
+        let found = try await find(index)
+        return try await read(found) { body($0, found.lastIndex) }
+    }
+
+    /// Where the batch of a record stands.
+    private struct FoundBatch {
+        var index: PartitionLogIndex
+        var segment: PartitionSegment
+        var offsets: Range<UInt64>
+        var lastIndex: PartitionLogIndex
+    }
+
+    private func find(_ index: PartitionLogIndex) async throws(LogError) -> FoundBatch {
         guard let at = segments.lastIndex(where: { $0.firstIndex <= index.rawValue }) else {
             throw .purged(RaftIndex(index.rawValue))
         }
@@ -417,23 +445,29 @@ extension PartitionLogStore {
         guard low > 0 else {
             throw .corrupt(damage(.corrupt, segment.path, 0..<segment.end, "record \(index) is not there"))
         }
-        let offset = segment.batches[low - 1].offset
-        let place = PartitionBatch.Place(partition: partition, segment: segment.id, offset: offset)
-        if let cached = pool.cache[place] { return cached }
         let end = low < segment.batches.count ? segment.batches[low].offset : segment.end
-        let buffer = IOBuffer(count: Int(end - offset))
-        let got = try await withFile(segment.path) { file throws(IOError) in
+        return FoundBatch(
+            index: index, segment: segment, offsets: segment.batches[low - 1].offset..<end,
+            lastIndex: PartitionLogIndex(endOfBatch(holding: index) - 1))
+    }
+
+    private func read<Value>(_ found: FoundBatch, _ body: (BatchView) -> Value) async throws(LogError) -> Value {
+        let offset = found.offsets.lowerBound
+        let buffer = IOBuffer(count: found.offsets.count)
+        let got = try await withFile(found.segment.path) { file throws(IOError) in
             try await file.read(into: buffer, 0..<buffer.count, at: offset)
         }
         guard
             case .batch(let view) = BatchReading.decode(
-                buffer[0..<got], at: offset, seed: segment.seed, alignmentBytes: segment.alignmentBytes),
-            let batch = try? PartitionBatch(view)
-        else {
-            throw .corrupt(damage(.corrupt, segment.path, offset..<end, "the batch of record \(index) does not verify"))
-        }
-        pool.cache.insert(batch, at: place)
-        return batch
+                buffer[0..<got], at: offset, seed: found.segment.seed, alignmentBytes: found.segment.alignmentBytes)
+        else { throw brokenBatch(found) }
+        return body(view)
+    }
+
+    private func brokenBatch(_ found: FoundBatch) -> LogError {
+        .corrupt(
+            damage(
+                .corrupt, found.segment.path, found.offsets, "the batch of record \(found.index) does not verify"))
     }
 
     /// Finds the batches of a sealed segment, verifying each.

@@ -60,14 +60,8 @@ extension PartitionLogStore {
     }
 
     private func writeBatch() async throws(LogError) {
-        if segments.isEmpty { try await begin() }
-        let builder = pool.borrowBuilder()
+        let builder = try await beginBatch()
         defer { pool.giveBack(builder) }
-        if let epoch = tail.announces {
-            builder.append(
-                .recovery(
-                    RecoveryRecord(epoch: epoch, acceptedEnd: tail.acceptedEnd, discardedBytes: tail.discardedBytes)))
-        }
         let limit = Int(clamping: pool.configuration.segmentBytes / 2)
         var chain = tail.last.chain
         var count = 0
@@ -84,19 +78,39 @@ extension PartitionLogStore {
             payloadBytes += payload.count
             count += 1
         }
-        let first = buffer.position(0)
         let last = buffer.position(count - 1)
-        try await makeRoom(for: builder.lengthBytes)
-        let offset = segments[segments.count - 1].end
-        let link = try await write(builder, commitHint: last.raftIndex)
-        segments[segments.count - 1].batches.append(
-            .init(firstIndex: first.partitionIndex.rawValue, offset: offset))
+        try await place(
+            builder, first: buffer.position(0).partitionIndex, count: count, payloadBytes: payloadBytes,
+            last: PartitionPoint(
+                partitionIndex: last.partitionIndex, raftIndex: last.raftIndex, term: last.term, chain: chain))
         let before = buffer.byteCount
         buffer.removeFirst(count)
         bufferStart += UInt64(count)
         pool.statisticsNow.bufferedBytes -= before - buffer.byteCount
-        tail.link = link
-        tail.last = LogBoundary(index: RaftIndex(last.partitionIndex.rawValue), term: last.term, chain: chain)
+    }
+
+    /// An empty batch for records, announcing the epoch that an opening began.
+    func beginBatch() async throws(LogError) -> BatchBuilder {
+        if segments.isEmpty { try await begin() }
+        let builder = pool.borrowBuilder()
+        if let epoch = tail.announces {
+            builder.append(
+                .recovery(
+                    RecoveryRecord(epoch: epoch, acceptedEnd: tail.acceptedEnd, discardedBytes: tail.discardedBytes)))
+        }
+        return builder
+    }
+
+    /// Puts a batch of records at the end of the stream, in a new segment if need be.
+    func place(
+        _ builder: BatchBuilder, first: PartitionLogIndex, count: Int, payloadBytes: Int, last: PartitionPoint
+    ) async throws(LogError) {
+        try await makeRoom(for: builder.lengthBytes)
+        let offset = segments[segments.count - 1].end
+        tail.link = try await write(builder, commitHint: last.raftIndex)
+        segments[segments.count - 1].batches.append(.init(firstIndex: first.rawValue, offset: offset))
+        tail.last = LogBoundary(
+            index: RaftIndex(last.partitionIndex.rawValue), term: last.term, chain: last.chain)
         tail.lastRaftIndex = last.raftIndex
         writtenIndex = last.partitionIndex
         unsyncedEntries += count
@@ -164,7 +178,8 @@ extension PartitionLogStore {
     /// The first segment of a log that has none.
     private func begin() async throws(LogError) {
         tail.logID = UniqueID(high: pool.seams.random.next(), low: pool.seams.random.next())
-        let carry = CarryRecord(identity: identity, epoch: tail.epoch, firstSegment: 1)
+        let carry = CarryRecord(
+            identity: identity, epoch: tail.epoch, commitHint: tail.lastRaftIndex, last: tail.last, firstSegment: 1)
         try await addSegment(SegmentID(1), carry)
         tail.durable = StreamPosition.zero
     }

@@ -203,8 +203,8 @@ public final class PartitionLogStore {
         return found
     }
 
-    /// Where a record stands in the Raft log, and the partition chain there. For the index 0 it is the start of every
-    /// chain.
+    /// Where a record stands in the Raft log, and the partition chain there: of any record held, and of the one before
+    /// the first that is held. For the index 0 it is the start of every chain.
     public func line(at index: PartitionLogIndex) async throws(LogError) -> SystemCheckpoint.Line? {
         if index == 0 { return SystemCheckpoint.Line(partition: partition, persisted: 0, raftIndex: 0, chain: .zero) }
         if let persistedLine, persistedLine.persisted == index { return persistedLine }
@@ -236,6 +236,13 @@ struct PartitionSegment {
     func baseLine(_ partition: PartitionID) -> SystemCheckpoint.Line {
         SystemCheckpoint.Line(
             partition: partition, persisted: PartitionLogIndex(base.index.rawValue), raftIndex: baseRaftIndex,
+            chain: base.chain)
+    }
+
+    /// The same as a place in the partition's history.
+    var before: PartitionPoint {
+        PartitionPoint(
+            partitionIndex: PartitionLogIndex(base.index.rawValue), raftIndex: baseRaftIndex, term: base.term,
             chain: base.chain)
     }
 
@@ -283,4 +290,11 @@ struct PartitionStreamTail {
     var lastRaftIndex: RaftIndex = 0
     /// A segment was made and its directory not synced since.
     var needsDirectorySync = false
+
+    /// The last record as a place in the partition's history.
+    var point: PartitionPoint {
+        PartitionPoint(
+            partitionIndex: PartitionLogIndex(last.index.rawValue), raftIndex: lastRaftIndex, term: last.term,
+            chain: last.chain)
+    }
 }

@@ -178,6 +178,7 @@ package struct LogContents {
         replaceAll(by: record.boundary)
         commitHint = record.boundary.index
         installation = record
+        dropped = []
     }
 
     /// Takes a checkpoint that is complete.

@@ -86,6 +86,19 @@ public final class SegmentedAckTracker {
         }
     }
 
+    /// A snapshot takes the place of everything up to an index: what was tracked is forgotten, and every partition
+    /// holds nothing until it is restored. What replicas have acknowledged stands.
+    public func install(through index: RaftIndex) {
+        restart(after: index)
+        sealedEnds.removeAll()
+        for at in partitions.indices where partitions[at].isRegistered {
+            var empty = Partition()
+            empty.isRegistered = true
+            empty.quorumClass = partitions[at].quorumClass
+            partitions[at] = empty
+        }
+    }
+
     // MARK: Partitions
 
     func state(_ partition: PartitionID) throws(AckError) -> Partition {

@@ -68,6 +68,11 @@ struct LogBytes {
         while let last = samples.last, last.raftIndex > raft { samples.removeLast() }
     }
 
+    mutating func removeAll() {
+        samples.removeAll()
+        total = 0
+    }
+
     mutating func forget(before raft: UInt64) {
         let past = samples.prefix { $0.raftIndex < raft }.count
         if past > 1 { samples.removeFirst(past - 1) }

@@ -101,10 +101,10 @@ extension PartitionDispatcher {
         if eventCount > 0 {
             partitions[at].eventCount &+= UInt64(eventCount)
             if confirmed, !partitions[at].hasOwnQuorum || held[at]?.isEmpty ?? true {
-                partitions[at].visibleCount = partitions[at].eventCount
-                onVisible?(partition, partitions[at].visibleCount)
+                show(partition, at, partitions[at].eventCount)
             } else {
-                held[at, default: []].append(HeldEvents(index: index.rawValue, eventCount: UInt64(eventCount)))
+                held[at, default: []].append(
+                    HeldEvents(index: index.rawValue, eventCount: partitions[at].eventCount))
             }
         }
         if partitions[at].hasWaiters { settleApplied(partition, index) }
@@ -132,15 +132,22 @@ extension PartitionDispatcher {
         do { try tracker.recordConfirmed(partition, through: index) } catch { throw .partitionMissing(partition) }
     }
 
+    /// W never falls: a machine that applies again what was shown before a snapshot was installed shows nothing new.
+    @inline(__always)
+    private func show(_ partition: PartitionID, _ at: Int, _ eventCount: UInt64) {
+        guard eventCount > partitions[at].visibleCount else { return }
+        partitions[at].visibleCount = eventCount
+        onVisible?(partition, eventCount)
+    }
+
     /// Shows the events of applied entries that are confirmed by now.
     func showConfirmed(_ partition: PartitionID) {
         let at = Int(partition.rawValue)
         guard let waiting = held[at], let confirmed = try? tracker.progress(of: partition).confirmed else { return }
         let shown = waiting.prefix { $0.index <= confirmed.rawValue }
-        guard !shown.isEmpty else { return }
-        partitions[at].visibleCount += shown.reduce(0) { $0 + $1.eventCount }
+        guard let last = shown.last else { return }
         held[at] = shown.count == waiting.count ? nil : Array(waiting.dropFirst(shown.count))
-        onVisible?(partition, partitions[at].visibleCount)
+        show(partition, at, last.eventCount)
     }
 
     // MARK: What recovery found
@@ -167,8 +174,7 @@ extension PartitionDispatcher {
         partitions[at].appliedRaftIndex = raftIndex.rawValue
         partitions[at].eventCount = eventCount
         if confirmed {
-            partitions[at].visibleCount = eventCount
-            onVisible?(partition, eventCount)
+            show(partition, at, eventCount)
         } else {
             held[at] = [HeldEvents(index: index.rawValue, eventCount: eventCount)]
         }

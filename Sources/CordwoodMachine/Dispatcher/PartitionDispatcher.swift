@@ -36,9 +36,10 @@ public final class PartitionDispatcher {
         var hasOwnQuorum = false
     }
 
-    /// Events of an applied entry that is not confirmed yet.
+    /// Events up to an applied entry that is not confirmed yet.
     struct HeldEvents {
         var index: UInt64
+        /// Of all entries up to this one.
         var eventCount: UInt64
     }
 
@@ -243,6 +244,8 @@ struct SpaceBudget {
 
     var freeBytes: UInt64?
     private(set) var chargedBytes: UInt64 = 0
+
+    init(freeBytes: UInt64? = nil) { self.freeBytes = freeBytes }
 
     static func cost(_ byteCount: Int) -> UInt64 { 2 * (UInt64(byteCount) + framingBytes) }
 

@@ -78,6 +78,14 @@ public final class PartitionGate {
         passedThrough = min(passedThrough, index)
     }
 
+    /// A snapshot has taken the place of everything up to `index`, all of it persisted.
+    public func install(through index: RaftIndex) {
+        waiting.removeAll()
+        head = 0
+        forwardedThrough = index
+        passedThrough = index
+    }
+
     /// Begins to persist what waits, if that is not under way.
     public func begin() {
         advance()

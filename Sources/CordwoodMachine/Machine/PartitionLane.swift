@@ -20,6 +20,8 @@ final class PartitionLane {
         case meeting(RaftIndex)
         /// Stands still until an operator says otherwise.
         case frozen(String)
+        /// Another lane has taken its place: what is still under way in it counts for nothing.
+        case retired
     }
 
     let partition: PartitionID

@@ -20,7 +20,7 @@ extension SegmentedStateMachine {
         guard activeCount == 0 else { return }
         let resumed = idlers
         idlers.removeAll()
-        for idler in resumed { idler.resume() }
+        for idler in resumed { idler() }
     }
 
     private func drain(_ lane: PartitionLane, after failure: (any Error)?) async {
@@ -30,6 +30,10 @@ extension SegmentedStateMachine {
             }
         }
         while lane.state == .draining, !isClosed {
+            if isSuspended {
+                lane.state = .idle
+                break
+            }
             if lane.wantsSnapshot { await takeSnapshot(lane) }
             guard lane.state == .draining else { return }
             guard lane.applied < lane.handed else {
@@ -38,7 +42,7 @@ extension SegmentedStateMachine {
                 return
             }
             guard let records = await next(lane, configuration.drainCount) else { return }
-            for record in records {
+            for record in records where !isSuspended {
                 guard await apply(record, lane) else { return }
             }
             lane.resumeWaiters()
@@ -72,7 +76,9 @@ extension SegmentedStateMachine {
             return true
         case .apply:
             do {
-                complete(lane, record, try await run(lane, command(record, lane.partition)))
+                let outcome = try await run(lane, command(record, lane.partition))
+                guard lane.state != .retired else { return false }
+                complete(lane, record, outcome)
                 return lane.state == .draining
             } catch { return await applyAgain(record, lane, after: error) }
         }
@@ -112,7 +118,10 @@ extension SegmentedStateMachine {
 
     /// Stops a partition until an operator lets it go on. The others do not notice.
     func freeze(_ lane: PartitionLane, _ reason: String) {
-        if case .frozen = lane.state { return }
+        switch lane.state {
+        case .frozen, .retired: return
+        default: break
+        }
         lane.state = .frozen(reason)
         report(lane, .error, "partition frozen: \(reason)")
         lane.resumeWaiters()
@@ -183,7 +192,7 @@ extension SegmentedStateMachine {
             }
         }
         for ((lane, record), outcome) in zip(records, outcomes) {
-            guard let outcome else { continue }
+            guard let outcome, lane.state != .retired else { continue }
             var told = outcome
             if objection != nil { told.refused = true }
             complete(lane, record, told, refusal: objection == nil ? nil : .objection)

@@ -14,16 +14,17 @@ extension SegmentedStateMachine {
     private static let openingsAtOnce = 8
 
     func beginOpening(_ lane: PartitionLane) {
-        guard !isRecovering, !isClosed else { return }
+        guard !isRecovering, !isClosed, !isSuspended else { return }
         lane.state = .opening
         toOpen.append(lane)
         openNext()
     }
 
-    private func openNext() {
-        while openingCount < Self.openingSlots, toOpenHead < toOpen.count {
+    func openNext() {
+        while !isSuspended, openingCount < Self.openingSlots, toOpenHead < toOpen.count {
             let lane = toOpen[toOpenHead]
             toOpenHead += 1
+            guard lane.state == .opening else { continue }
             openingCount += 1
             activeCount += 1
             seams.scheduler.spawn("open partition \(lane.partition)") {
@@ -68,7 +69,7 @@ extension SegmentedStateMachine {
         switch lanes[Int(partition.rawValue)]?.state {
         case nil: return logs.store(of: partition).writtenIndex > 0
         case .closed, .opening: return true
-        case .idle, .draining, .meeting, .frozen: return false
+        case .idle, .draining, .meeting, .frozen, .retired: return false
         }
     }
 
@@ -88,7 +89,7 @@ extension SegmentedStateMachine {
         if await restoreSnapshot(lane, isFresh: false) { return true }
         // A snapshot that came from elsewhere may not have been there when the directory was listed.
         if lane.log.startIndex > 1, await restoreSnapshot(lane, isFresh: true) { return true }
-        if case .frozen = lane.state { return false }
+        guard lane.state == .opening else { return false }
         guard lane.log.startIndex == 1 else {
             freeze(lane, "needs-snapshot: the log begins at \(lane.log.startIndex) and no snapshot reaches it")
             return false
@@ -121,6 +122,7 @@ extension SegmentedStateMachine {
                 }
                 let machine = try makeMachine(lane)
                 try await restore(machine, snapshot.state)
+                guard lane.state == .opening else { return false }
                 adopt(machine, lane, snapshot.header, stateBytes: snapshot.state.count)
                 return true
             } catch { report(lane, .warn, "snapshot at \(header.index) cannot be restored: \(error)") }
@@ -202,7 +204,9 @@ extension SegmentedStateMachine {
     /// Lets lanes finish what they are doing, and stops. Nothing is applied after.
     public func close() async {
         isClosed = true
-        while activeCount > 0 { await withUnsafeContinuation { idlers.append($0) } }
+        while activeCount > 0 {
+            await withUnsafeContinuation { continuation in idlers.append { continuation.resume() } }
+        }
         for lane in lanes { lane?.resumeWaiters() }
     }
 }

@@ -53,7 +53,8 @@ extension SegmentedStateMachine {
                 chain: line.chain, eventCount: eventCount)
             try await snapshots.write(header, state, keeping: configuration.keptSnapshots)
             if configuration.compactsLogs, let oldest = try await snapshots.list(lane.partition).last {
-                try await lane.log.compact(through: oldest.index)
+                let held = logHold(lane.partition).map(\.previous) ?? oldest.index
+                try await lane.log.compact(through: min(oldest.index, held))
             }
         } catch { report(lane, .warn, "no snapshot at \(index): \(error)") }
     }

@@ -57,6 +57,9 @@ public final class SegmentedStateMachine {
     var onPersisted: (() -> Void)?
     /// Finds the session that a command names, if it names one: only the caller knows the form of its payloads.
     public var sessionOf: ((ArraySlice<UInt8>) -> SessionCall?)?
+    /// The lowest index that somebody still reads of a partition's log, if anybody does: it is not compacted from there
+    /// on.
+    public var logHold: (PartitionID) -> PartitionLogIndex? = { _ in nil }
     public var log: any LogSink = SilentLog()
 
     let seams: Seams
@@ -66,12 +69,15 @@ public final class SegmentedStateMachine {
     var isClosed = false
     /// Lanes are not opened before everything known to be committed has been handed over again.
     var isRecovering = false
+    /// Nothing is applied or opened while a Raft snapshot is installed.
+    var isSuspended = false
+    var suspended: [UnsafeContinuation<Void, Never>] = []
     var toOpen: [PartitionLane] = []
     var toOpenHead = 0
     var openingCount = 0
     /// Lanes with a task under way, for `close`.
     var activeCount = 0
-    var idlers: [UnsafeContinuation<Void, Never>] = []
+    var idlers: [() -> Void] = []
 
     public init(
         dispatcher: PartitionDispatcher, logs: PartitionLogPool, snapshots: SnapshotStore, seams: Seams,
@@ -256,8 +262,8 @@ public final class SegmentedStateMachine {
     public func openMachine(of partition: PartitionID) -> AnyPartitionStateMachine? {
         guard partition.rawValue < UInt64(lanes.count), let lane = lanes[Int(partition.rawValue)] else { return nil }
         switch lane.state {
-        case .closed, .opening, .draining: return nil
-        case .idle, .meeting, .frozen: return lane.machine
+        case .closed, .opening, .draining, .retired: return nil
+        case .idle, .meeting, .frozen: return isSuspended ? nil : lane.machine
         }
     }
 
@@ -265,14 +271,19 @@ public final class SegmentedStateMachine {
     /// everything handed over before the call applied. `nil` when the partition does not exist or is frozen before it
     /// could be opened.
     public func machine(of partition: PartitionID) async -> AnyPartitionStateMachine? {
-        guard dispatcher.has(partition), !isClosed else { return nil }
-        let lane = lane(of: partition)
-        let target = lane.handed
-        if lane.state == .closed { beginOpening(lane) }
-        while lane.state == .opening || (lane.state == .draining && lane.applied < target) {
-            await withUnsafeContinuation { lane.waiters.append($0) }
+        guard dispatcher.has(partition) else { return nil }
+        var target: UInt64 = 0
+        while !isClosed {
+            while isSuspended { await withUnsafeContinuation { suspended.append($0) } }
+            let lane = lane(of: partition)
+            target = max(target, lane.handed)
+            if lane.state == .closed { beginOpening(lane) }
+            while lane.state == .opening || (lane.state == .draining && lane.applied < target) {
+                await withUnsafeContinuation { lane.waiters.append($0) }
+            }
+            if lane.state != .retired, !isSuspended { return lane.machine }
         }
-        return lane.machine
+        return nil
     }
 
     /// Returns once the partitions that are at work now have applied what was handed to them before the call. Those

@@ -46,9 +46,11 @@ public final class SnapshotStore {
     static let magic: UInt64 = 0x3130_5041_4E53_5743
     static let headerBytes = 72
     static let trailerBytes = 16
-    private static let suffix = ".snapshot"
+    static let suffix = ".snapshot"
 
     public let directory: String
+    /// Snapshots that somebody is reading: they are kept beyond the number that is.
+    public var isHeld: (PartitionID, PartitionLogIndex) -> Bool = { _, _ in false }
     let seams: Seams
     private var madeDirectories: Set<String> = []
     /// Names by shard and partition as they were listed, with what was written and removed here since, so that asking
@@ -71,7 +73,7 @@ public final class SnapshotStore {
         return path
     }
 
-    private func name(_ partition: PartitionID, _ index: PartitionLogIndex) -> String {
+    func name(_ partition: PartitionID, _ index: PartitionLogIndex) -> String {
         "\(partition)-\(index)\(Self.suffix)"
     }
 
@@ -104,6 +106,14 @@ public final class SnapshotStore {
         }
         listings[number] = listing
         return listing[partition] ?? []
+    }
+
+    func noteWritten(_ partition: PartitionID, _ index: PartitionLogIndex) {
+        listings[partition.rawValue & 255]?[partition, default: []].insert(index)
+    }
+
+    func noteRemoved(_ partition: PartitionID, _ index: PartitionLogIndex) {
+        listings[partition.rawValue & 255]?[partition]?.remove(index)
     }
 
     /// What a snapshot's file says first; `nil` when it is gone or no snapshot.
@@ -164,11 +174,11 @@ public final class SnapshotStore {
         bytes.append(littleEndian: check.high)
         let shard = try await shard(header.partition)
         try await seams.files.replaceContents(of: name(header.partition, header.index), in: shard, with: bytes)
-        let number = header.partition.rawValue & 255
-        listings[number]?[header.partition, default: []].insert(header.index)
-        for old in try await list(header.partition).dropFirst(max(1, keeping)) {
+        noteWritten(header.partition, header.index)
+        for old in try await list(header.partition).dropFirst(max(1, keeping))
+        where !isHeld(header.partition, old.index) {
             try await seams.files.remove("\(shard)/\(name(header.partition, old.index))")
-            listings[number]?[header.partition]?.remove(old.index)
+            noteRemoved(header.partition, old.index)
         }
     }
 
@@ -183,7 +193,7 @@ public final class SnapshotStore {
         try await seams.files.syncDirectory(shard)
     }
 
-    private static func decode(_ raw: UnsafeRawBufferPointer) -> SnapshotHeader? {
+    static func decode(_ raw: UnsafeRawBufferPointer) -> SnapshotHeader? {
         var reader = ByteReader(raw)
         guard (try? reader.integer(UInt64.self)) == magic else { return nil }
         do throws(DecodeError) {

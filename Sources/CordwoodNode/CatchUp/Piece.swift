@@ -1,0 +1,118 @@
+public import CordwoodBase
+import CordwoodRaft
+
+/// What a replica that catches up asks of another: 40 bytes, little-endian: version (u16) = 1, kind (u16), most bytes
+/// wanted (u32), then four numbers (u64 each) that the kind gives a meaning.
+public enum PieceRequest: Hashable, Sendable {
+    /// Records of a partition log, through an index at most.
+    case log(PartitionID, from: PartitionLogIndex, through: PartitionLogIndex, maxBytes: Int)
+    /// Bytes of a machine snapshot's file.
+    case snapshot(PartitionID, PartitionLogIndex, offset: UInt64, maxBytes: Int)
+    /// The transfer of the snapshot at a position has ended for a replica, well or not.
+    case ended(ReplicaID, LogPosition, succeeded: Bool)
+
+    private static let version: UInt16 = 1
+
+    public func encoded() -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(40)
+        let (kind, maxBytes, numbers): (UInt16, Int, [UInt64]) =
+            switch self {
+            case .log(let partition, let from, let through, let maxBytes):
+                (1, maxBytes, [partition.rawValue, from.rawValue, through.rawValue, 0])
+            case .snapshot(let partition, let index, let offset, let maxBytes):
+                (2, maxBytes, [partition.rawValue, index.rawValue, offset, 0])
+            case .ended(let replica, let position, let succeeded):
+                (3, 0, [replica.rawValue, position.index.rawValue, position.term.rawValue, succeeded ? 1 : 0])
+            }
+        bytes.append(littleEndian: Self.version)
+        bytes.append(littleEndian: kind)
+        bytes.append(littleEndian: UInt32(clamping: maxBytes))
+        for number in numbers { bytes.append(littleEndian: number) }
+        return bytes
+    }
+
+    public init(decoding bytes: [UInt8]) throws(DecodeError) {
+        let result: Result<PieceRequest, DecodeError> = bytes.withUnsafeBytes { raw in
+            do throws(DecodeError) { return .success(try Self.decode(raw)) } catch { return .failure(error) }
+        }
+        self = try result.get()
+    }
+
+    private static func decode(_ raw: UnsafeRawBufferPointer) throws(DecodeError) -> PieceRequest {
+        var reader = ByteReader(raw)
+        let version = try reader.integer(UInt16.self)
+        guard version == Self.version else { throw .invalid(field: "piece version", value: UInt64(version)) }
+        let kind = try reader.integer(UInt16.self)
+        let maxBytes = Int(try reader.integer(UInt32.self))
+        let first = try reader.integer(UInt64.self)
+        let second = try reader.integer(UInt64.self)
+        let third = try reader.integer(UInt64.self)
+        let fourth = try reader.integer(UInt64.self)
+        guard reader.remaining == 0 else {
+            throw .invalid(field: "bytes after a piece request", value: UInt64(reader.remaining))
+        }
+        switch kind {
+        case 1:
+            return .log(
+                PartitionID(first), from: PartitionLogIndex(second), through: PartitionLogIndex(third),
+                maxBytes: maxBytes)
+        case 2: return .snapshot(PartitionID(first), PartitionLogIndex(second), offset: third, maxBytes: maxBytes)
+        case 3:
+            return .ended(
+                ReplicaID(first), LogPosition(index: RaftIndex(second), term: Term(third)), succeeded: fourth == 1)
+        default: throw .invalid(field: "piece kind", value: UInt64(kind))
+        }
+    }
+}
+
+/// What is answered: a byte that says which, what belongs to it, and XXH3-64 of all of it.
+public enum PieceAnswer: Hashable, Sendable {
+    /// A run of records in its transfer form, or bytes of a snapshot.
+    case data([UInt8])
+    /// It is not there any more.
+    case gone
+    /// It is not there yet.
+    case notYet
+    /// It cannot be read, or the request cannot.
+    case failed(String)
+    case noted
+
+    private static let seed: UInt64 = 0x7069_6563_6541_6E73
+
+    public func encoded() -> [UInt8] {
+        var bytes: [UInt8] = []
+        switch self {
+        case .data(let data):
+            bytes.reserveCapacity(data.count + 9)
+            bytes.append(1)
+            bytes.append(contentsOf: data)
+        case .gone: bytes.append(2)
+        case .notYet: bytes.append(3)
+        case .failed(let reason):
+            bytes.append(4)
+            bytes.append(contentsOf: reason.utf8)
+        case .noted: bytes.append(5)
+        }
+        bytes.append(littleEndian: bytes.withUnsafeBytes { Checksum.xxh3($0, seed: Self.seed) })
+        return bytes
+    }
+
+    public init(decoding bytes: [UInt8]) throws(DecodeError) {
+        guard bytes.count >= 9 else { throw .truncated(needed: 9, available: bytes.count) }
+        let end = bytes.count - 8
+        let isSound = bytes.withUnsafeBytes { raw in
+            raw.loadUnaligned(fromByteOffset: end, as: UInt64.self).littleEndian
+                == Checksum.xxh3(UnsafeRawBufferPointer(rebasing: raw[..<end]), seed: Self.seed)
+        }
+        guard isSound else { throw .invalid(field: "piece checksum", value: 0) }
+        switch bytes[0] {
+        case 1: self = .data([UInt8](bytes[1..<end]))
+        case 2: self = .gone
+        case 3: self = .notYet
+        case 4: self = .failed(String(decoding: bytes[1..<end], as: UTF8.self))
+        case 5: self = .noted
+        default: throw .invalid(field: "piece answer", value: UInt64(bytes[0]))
+        }
+    }
+}
