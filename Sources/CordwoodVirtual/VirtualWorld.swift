@@ -1,11 +1,14 @@
 import CordwoodBase
 public import CordwoodIO
 
-/// A whole machine in one value: clock, disk, network, randomness and loop, all from one seed.
+/// A machine, or many of them with their network, in one value: clocks, disks, randomness and loop, all from one seed.
 ///
 /// Nothing in a world happens by itself. `run` drains the queue on the calling thread; when the queue is empty, time
 /// jumps to the next timer; when there is no timer either, the world is stuck and says what still waits. The same seed
 /// and the same calls give the same run, which `trace.hash` shows.
+///
+/// A world has a disk and seams of its own, for whoever tests one machine. `host` adds machines that have their own
+/// and fail one by one; the world itself is where their clients and their fate are, and its network is theirs.
 ///
 /// A world is used by one thread at a time. `crash()` cuts its power and gives it back: what runs then is the next life
 /// of the machine, with new seams and a disk that holds what the crash left.
@@ -24,7 +27,8 @@ public final class VirtualWorld {
         self.seed = seed
         trace = Trace()
         clock = VirtualClock()
-        scheduler = VirtualScheduler(trace: trace)
+        queue = VirtualQueue(trace: trace)
+        scheduler = VirtualScheduler(queue)
         disk = FaultyDisk(
             image: image, options: options, random: VirtualRandom(seed: seed, concern: "disk"), clock: clock,
             trace: trace)
@@ -36,11 +40,27 @@ public final class VirtualWorld {
             clock: clock, files: Mount(disk), network: network, random: engineRandom, scheduler: scheduler)
     }
 
+    /// Machines in the order in which they were added.
+    public private(set) var hosts: [VirtualHost] = []
+
+    private let queue: VirtualQueue
     private let engineRandom: VirtualRandom
     private let crashRandom: VirtualRandom
 
     /// What the engine is given. After a crash it is given new ones; the old disk is dead.
     public private(set) var seams: Seams
+
+    /// Adds a machine that is up, with an empty disk or the one that is given. Its name is what others reach it by.
+    @discardableResult
+    public func host(
+        _ name: String, disk image: DiskImage = DiskImage(), options: FaultyDisk.Options = .init()
+    ) -> VirtualHost {
+        invariant(name != VirtualNetwork.home, "a machine called as the world itself")
+        invariant(!hosts.contains { $0.name == name }, "two machines called \(name)")
+        let host = VirtualHost(name, self, queue, image: image, options: options)
+        hosts.append(host)
+        return host
+    }
 
     /// A stream of random numbers for one concern of a test: its workload, its faults.
     public func random(_ concern: String) -> VirtualRandom { VirtualRandom(seed: seed, concern: concern) }
@@ -52,7 +72,7 @@ public final class VirtualWorld {
     @discardableResult
     public func run<Value>(_ body: @escaping (Seams) async throws -> Value) throws -> Value {
         var outcome: Result<Value, any Error>?
-        return try scheduler.asLoop {
+        return try queue.asLoop {
             scheduler.spawn("main") { [seams] in
                 do { outcome = .success(try await body(seams)) } catch { outcome = .failure(error) }
             }
@@ -60,7 +80,7 @@ public final class VirtualWorld {
             while outcome == nil {
                 steps += 1
                 if steps > stepLimit { throw VirtualWorldError.endless(steps: steps, waiting: waiting) }
-                if scheduler.step() { continue }
+                if queue.step() { continue }
                 if !clock.advanceToNextTimer(trace: trace) { throw VirtualWorldError.stuck(waiting: waiting) }
             }
             guard let outcome else { throw VirtualWorldError.stuck(waiting: waiting) }
@@ -71,9 +91,9 @@ public final class VirtualWorld {
     /// Lets `nanoseconds` pass, with everything that happens in them.
     public func advance(nanoseconds: UInt64) {
         let end = clock.monotonicNanoseconds + nanoseconds
-        scheduler.asLoop {
+        queue.asLoop {
             while true {
-                if scheduler.step() { continue }
+                if queue.step() { continue }
                 guard let deadline = clock.nextDeadline, deadline <= end else { break }
                 _ = clock.advanceToNextTimer(trace: trace)
             }
@@ -92,13 +112,16 @@ public final class VirtualWorld {
         return left
     }
 
-    /// Tasks that are left come to their end, so that nothing of the world stays behind: disk operations fail, and time
-    /// passes until nothing is due, or for so long that what is left is not worth waiting for.
+    /// Tasks that are left come to their end, so that nothing of the world stays behind: disk and network operations
+    /// fail, what was put aside runs, and time passes until nothing is due, or for so long that what is left is not
+    /// worth waiting for.
     deinit {
         disk.end()
-        scheduler.asLoop {
-            for _ in 0..<10_000 {
-                if scheduler.step() { continue }
+        queue.asLoop {
+            network.end()
+            for host in hosts { host.unwind() }
+            for _ in 0..<(hosts.isEmpty ? 10_000 : 100_000) {
+                if queue.step() { continue }
                 if !clock.advanceToNextTimer(trace: trace) { break }
             }
         }
@@ -106,7 +129,8 @@ public final class VirtualWorld {
 
     /// What has not ended, in words.
     private var waiting: [String] {
-        scheduler.liveTasks.map { "task \($0.number) (\($0.name))" } + disk.operationsUnderWay
+        queue.liveTasks.map { "task \($0.number) (\($0.name))" } + disk.operationsUnderWay
+            + hosts.flatMap { host in host.disk.operationsUnderWay.map { "\(host.name): \($0)" } }
             + network.operationsUnderWay
     }
 }

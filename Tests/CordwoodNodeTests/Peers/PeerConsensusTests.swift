@@ -171,11 +171,11 @@ struct PeerConsensusTests {
     @Test func anEntryLargerThanAnySendAndAnyQueuePasses() throws {
         try VirtualWorld(seed: 9).run { seams in
             let peers = try await peerGroup(2, seams) { $0.queueBytes = 1 << 20 }
-            peers[0].sendAppend(to: 2, count: 1, payloadBytes: 5 << 20)
+            peers[0].sendAppend(to: 2, count: 1, payloadBytes: 1200 << 10)
             try await until("it arrives", seams) { peers[1].messages.count == 1 }
             peers[0].sendAppend(to: 2, after: 1, count: 1)
             try await until("both arrive", seams) { peers[1].messages.count == 2 }
-            #expect(peers[1].entries == [sampleEntry(1, payloadBytes: 5 << 20), sampleEntry(2)])
+            #expect(peers[1].entries == [sampleEntry(1, payloadBytes: 1200 << 10), sampleEntry(2)])
             await close(peers)
         }
     }
