@@ -16,6 +16,7 @@ extension Node {
         isClosing = true
         if let timer = maintenance.timer { seams.clock.cancel(timer) }
         relieve()
+        await settleInstallation()
         await settleUpkeep()
         var failure = storeFailure
         do throws(LogError) {
@@ -38,6 +39,7 @@ extension Node {
         }
         changeWaiters.expire(at: .max)
         await peers?.close()
+        await closeTransfers()
         do throws(LogError) { try await partitionLogs.close() } catch { failure = failure ?? error }
         do throws(LogError) { try await store.close() } catch { failure = failure ?? error }
         if let failure { throw failure }

@@ -38,6 +38,7 @@ extension Node {
             store.endBatch()
             expireWaiters()
             watchDisk()
+            watchTransfers()
             if maintenance.ticks % Node.upkeepTicks == 0 { beginUpkeep() }
             startTicking()
         }
@@ -67,7 +68,7 @@ extension Node {
     }
 
     private func beginUpkeep() {
-        guard !maintenance.isRunning, !isClosing, storeFailure == nil else { return }
+        guard !maintenance.isRunning, !isClosing, storeFailure == nil, !transfers.isInstalling else { return }
         maintenance.durableBytes = store.durability.durableBytes
         maintenance.isRunning = true
         seams.scheduler.spawn("upkeep") { [self] in
@@ -105,7 +106,7 @@ extension Node {
         maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
         if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
         if deservesCheckpoint(floor) { try await writeCheckpoint() }
-        let kept = min(floor, wantedByLaggard?.index ?? floor)
+        let kept = min(floor, wantedByLaggard?.index ?? floor, transfers.source?.floor() ?? floor)
         // While partition files hold what was dropped, the truncation that says so must stay.
         guard store.droppedRecords.isEmpty else { return }
         guard let reclaimable = store.lastFinishedIndex(below: kept), reclaimable >= store.startIndex else { return }

@@ -28,8 +28,12 @@ extension Node {
             configuration: configuration.peers, seams: seams, log: log)
         transport.isRetired = { [unowned self] in membership.isRetired($0) }
         transport.onMessage = { [unowned self] in received($0, entries: $1, attachment: $2) }
-        transport.onUnreachable = { [unowned self] in step(.unreachable($0)) }
+        transport.onUnreachable = { [unowned self] in
+            step(.unreachable($0))
+            transferUnreachable($0)
+        }
         serve(transport)
+        openTransfers(transport)
         do throws(IOError) { peerAddress = try await transport.listen(on: address) } catch {
             throw .log(.unavailable("\(address): \(error)"))
         }
@@ -71,6 +75,9 @@ extension Node {
 
     /// Keeps a message until everything issued so far is durable.
     func hold(_ message: RaftMessage) {
+        if transfers.isInstalling, transfers.ticket != nil, message.kind == .appendResponse {
+            return transfers.answers.append(message)
+        }
         heldMessages.append(HeldMessage(sequence: pendingWrites.last?.sequence ?? 0, message: message))
         releaseHeldMessages()
     }
@@ -215,6 +222,8 @@ extension Node {
     private static let maxDelayedBytes = 16 << 20
 
     private func takeAppend(_ message: RaftMessage, _ entries: [Entry]) {
+        // What an installation replaces takes nothing; what is behind it comes again.
+        if transfers.isInstalling { return }
         let heads = entries.map { EntryHead(term: $0.term, size: UInt32($0.payload.count), type: $0.type) }
         incoming = entries
         core.receive(message, entries: heads.span, into: &effects)

@@ -81,6 +81,7 @@ public final class Node {
     var confirmedNotes = ConfirmedNotes()
     var changeWaiters = ChangeWaiters()
     var forwarder = ProposalForwarder()
+    var transfers = Transfers()
     /// Commands that were passed on to a leader.
     public internal(set) var forwardedCount: UInt64 = 0
 

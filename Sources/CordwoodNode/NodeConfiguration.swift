@@ -23,6 +23,8 @@ public struct NodeConfiguration: Sendable {
     /// it.
     public var becomesVoter: Bool
     public var peers: PeerConfiguration
+    /// How this node brings itself up from others, and what it keeps for those that do.
+    public var catchUp: CatchUpConfiguration
     /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
     /// opens.
     public var log: LogStoreOptions
@@ -67,6 +69,7 @@ public struct NodeConfiguration: Sendable {
         advertisedPeerAddress = nil
         becomesVoter = true
         peers = PeerConfiguration()
+        catchUp = CatchUpConfiguration()
         log = LogStoreOptions()
         recoveryPolicy = .forward
         partitionSegmentBytes = 64 << 20

@@ -73,6 +73,12 @@ extension SegmentedLogStore {
     /// Records that a Raft snapshot takes the place of the log up to `boundary` and of everything behind it: the commit
     /// point of an installation. Durable on return; `installation` names it until a system checkpoint follows.
     public func recordInstallation(_ boundary: LogBoundary, manifest: [UInt8]) async throws(LogError) {
+        _ = try placeInstallation(boundary, manifest: manifest)
+        try await flush()
+    }
+
+    /// The same, in its place in the order of writes; durable when the ticket is settled.
+    public func placeInstallation(_ boundary: LogBoundary, manifest: [UInt8]) throws(LogError) -> LogTicket {
         let commit = try requireWritable()
         guard boundary.index >= contents.boundary.index else {
             throw .invalidArgument("installation at \(boundary.index) of a log from \(startIndex)")
@@ -87,7 +93,7 @@ extension SegmentedLogStore {
         while let newest = truncations.last, newest.index >= boundary.index { truncations.removeLast() }
         truncations.append((record.epoch, boundary.index))
         appendControl(.install(record), commit)
-        try await flush()
+        return currentTicket
     }
 
     /// Puts a system checkpoint into the stream. Durable on return; segments before it may be freed then.

@@ -28,15 +28,30 @@ extension SegmentedStateMachine {
 
     /// Goes on as if nothing had been.
     public func resume() {
-        isSuspended = false
+        resumeSuspended()
         for lane in lanes {
-            guard let lane, lane.state == .idle, lane.applied < lane.handed else { continue }
-            beginDraining(lane)
+            guard let lane, lane.applied < lane.handed else { continue }
+            switch lane.state {
+            case .idle: beginDraining(lane)
+            case .closed: beginOpening(lane)
+            default: break
+            }
         }
+        openNext()
+    }
+
+    /// Nothing goes on any more: an installation has failed, and only opening the directory again can complete it.
+    public func abandon() {
+        isClosed = true
+        resumeSuspended()
+        for lane in lanes { lane?.resumeWaiters() }
+    }
+
+    private func resumeSuspended() {
+        isSuspended = false
         let waiting = suspended
         suspended.removeAll()
         for waiter in waiting { waiter.resume() }
-        openNext()
     }
 
     /// Goes on behind a snapshot that ends with a Raft index. A machine whose log was lengthened goes on applying; one

@@ -138,7 +138,7 @@ public final class SegmentedStateMachine {
         let index = slice.partitionIndex.rawValue
         lane.handed = max(lane.handed, index)
         if slice.partitionIndex > lane.log.forwardedIndex { lane.log.append(record) }
-        if lane.state == .idle {
+        if lane.state == .idle, !isSuspended {
             if lane.applied + 1 == index, let machine = lane.inline {
                 applyInline(record, machine, lane)
             } else {

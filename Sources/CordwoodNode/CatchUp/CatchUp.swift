@@ -94,26 +94,58 @@ public final class CatchUp {
     /// Ends the transfer under way; `fetch` throws `.cancelled`.
     public func cancel() { current?.fetch.cancel() }
 
+    // MARK: Installing
+
     /// Installs a snapshot all of whose pieces have been fetched. Durable on return: the log begins behind S, every
     /// partition ends where the manifest says, and the machines go on from there.
     ///
     /// Nothing may be appended or dispatched meanwhile. When it throws, the node is to be opened anew.
     public func install(_ manifest: SnapshotManifest) async throws(CatchUpError) {
-        await machines.suspend()
-        do throws(LogError) {
-            try await store.recordInstallation(manifest.boundary, manifest: manifest.encoded())
-        } catch {
-            machines.resume()
+        await prepare()
+        let ticket: LogTicket
+        do throws(LogError) { ticket = try record(manifest) } catch {
+            giveUp()
             throw .log(error)
         }
-        let restored = try await SnapshotSwitch(
-            live: machines.logs, snapshots: machines.snapshots, staging: staging, seams: seams
-        ).run(manifest)
-        let anew = machines.install(
-            through: manifest.boundary.index, lines: manifest.lines, sessions: manifest.sessions, restored: restored)
-        try await CatchUpError.lifting {
-            try await store.writeSystemCheckpoint(manifest.checkpoint)
-            try await staging.clear()
+        try await complete(manifest, ticket)
+    }
+
+    /// The first step: the machines stand still on return.
+    func prepare() async { await machines.suspend() }
+
+    /// Instead of the second step: the machines go on as if nothing had been.
+    func giveUp() { machines.resume() }
+
+    /// The second step, the commit point: takes its place in the order of writes to the log, and counts once it is
+    /// durable.
+    func record(_ manifest: SnapshotManifest) throws(LogError) -> LogTicket {
+        try store.placeInstallation(manifest.boundary, manifest: manifest.encoded())
+    }
+
+    /// The last step: what was staged goes to its place, and the machines go on from there. When it throws, the machines
+    /// are not to be asked for anything any more.
+    func complete(_ manifest: SnapshotManifest, _ ticket: LogTicket) async throws(CatchUpError) {
+        do throws(CatchUpError) {
+            let restored = try await CatchUpError.lifting {
+                store.endBatch()
+                try await store.waitUntilDurable(ticket)
+                return try await SnapshotSwitch(
+                    live: machines.logs, snapshots: machines.snapshots, staging: staging, seams: seams
+                ).run(manifest)
+            }
+            try await CatchUpError.lifting {
+                try await store.writeSystemCheckpoint(manifest.checkpoint)
+                try await staging.clear()
+            }
+            let anew = machines.install(
+                through: manifest.boundary.index, lines: manifest.lines, sessions: manifest.sessions,
+                restored: restored)
+            if !anew.isEmpty {
+                seams.scheduler.spawn("open partitions behind a snapshot") { [machines] in await machines.open(anew) }
+            }
+        } catch {
+            machines.abandon()
+            throw error
         }
         log.write(
             LogEvent(
@@ -122,8 +154,6 @@ public final class CatchUp {
                     .init("index", "\(manifest.boundary.index)"), .init("term", "\(manifest.boundary.term)"),
                     .init("partitions", "\(manifest.partitions.count)"),
                 ]))
-        guard !anew.isEmpty else { return }
-        seams.scheduler.spawn("open partitions behind a snapshot") { [machines] in await machines.open(anew) }
     }
 
     /// Closes what is open; staged pieces stay for the next time.

@@ -8,8 +8,8 @@ public enum PieceRequest: Hashable, Sendable {
     case log(PartitionID, from: PartitionLogIndex, through: PartitionLogIndex, maxBytes: Int)
     /// Bytes of a machine snapshot's file.
     case snapshot(PartitionID, PartitionLogIndex, offset: UInt64, maxBytes: Int)
-    /// The transfer of the snapshot at a position has ended for a replica, well or not.
-    case ended(ReplicaID, LogPosition, succeeded: Bool)
+    /// The caller's transfer of the snapshot at a position has failed: it is to be offered another one.
+    case failed(LogPosition)
 
     private static let version: UInt16 = 1
 
@@ -22,8 +22,7 @@ public enum PieceRequest: Hashable, Sendable {
                 (1, maxBytes, [partition.rawValue, from.rawValue, through.rawValue, 0])
             case .snapshot(let partition, let index, let offset, let maxBytes):
                 (2, maxBytes, [partition.rawValue, index.rawValue, offset, 0])
-            case .ended(let replica, let position, let succeeded):
-                (3, 0, [replica.rawValue, position.index.rawValue, position.term.rawValue, succeeded ? 1 : 0])
+            case .failed(let position): (3, 0, [position.index.rawValue, position.term.rawValue, 0, 0])
             }
         bytes.append(littleEndian: Self.version)
         bytes.append(littleEndian: kind)
@@ -48,7 +47,7 @@ public enum PieceRequest: Hashable, Sendable {
         let first = try reader.integer(UInt64.self)
         let second = try reader.integer(UInt64.self)
         let third = try reader.integer(UInt64.self)
-        let fourth = try reader.integer(UInt64.self)
+        _ = try reader.integer(UInt64.self)
         guard reader.remaining == 0 else {
             throw .invalid(field: "bytes after a piece request", value: UInt64(reader.remaining))
         }
@@ -58,9 +57,7 @@ public enum PieceRequest: Hashable, Sendable {
                 PartitionID(first), from: PartitionLogIndex(second), through: PartitionLogIndex(third),
                 maxBytes: maxBytes)
         case 2: return .snapshot(PartitionID(first), PartitionLogIndex(second), offset: third, maxBytes: maxBytes)
-        case 3:
-            return .ended(
-                ReplicaID(first), LogPosition(index: RaftIndex(second), term: Term(third)), succeeded: fourth == 1)
+        case 3: return .failed(LogPosition(index: RaftIndex(first), term: Term(second)))
         default: throw .invalid(field: "piece kind", value: UInt64(kind))
         }
     }

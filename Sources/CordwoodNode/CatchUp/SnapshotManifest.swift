@@ -13,7 +13,7 @@ public import CordwoodRaft
 /// |---|---|
 /// | 4, 2, 2 | "CWMF", version 1, zero |
 /// | 8, 8, 16 | S, its term, the entry chain there |
-/// | 8 | routing epoch |
+/// | 8, 8 | timestamp, routing epoch |
 /// | 8, 8, 8 | lengths of membership and sessions, number of partitions |
 /// | n, n | membership, sessions |
 /// | 80 each | partitions, ascending: partition, last index, its Raft index (8 each), chain there (16), first index held, machine snapshot's index or 0, its length (8 each), its checksum (16) |
@@ -39,6 +39,9 @@ public struct SnapshotManifest: Hashable, Sendable {
 
     /// S, its term, and the entry chain there.
     public var boundary: LogBoundary
+    /// No entry up to S has a later timestamp, in microseconds since 1970; those behind S have none that is earlier than
+    /// theirs.
+    public var timestampMicroseconds: Int64
     /// The group as it is at S.
     public var membership: Membership
     /// The client sessions as they are at S.
@@ -48,10 +51,11 @@ public struct SnapshotManifest: Hashable, Sendable {
     public var partitions: [Partition]
 
     public init(
-        boundary: LogBoundary, membership: Membership, sessions: SessionTable, routingEpoch: UInt64 = 1,
-        partitions: [Partition]
+        boundary: LogBoundary, timestampMicroseconds: Int64, membership: Membership, sessions: SessionTable,
+        routingEpoch: UInt64 = 1, partitions: [Partition]
     ) {
         self.boundary = boundary
+        self.timestampMicroseconds = timestampMicroseconds
         self.membership = membership
         self.sessions = sessions
         self.routingEpoch = routingEpoch
@@ -94,13 +98,14 @@ extension SnapshotManifest {
         let membership = membership.encoded()
         let sessions = sessions.encoded()
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(88 + membership.count + sessions.count + partitions.count * Self.partitionBytes)
+        bytes.reserveCapacity(96 + membership.count + sessions.count + partitions.count * Self.partitionBytes)
         bytes.append(littleEndian: Self.magic)
         bytes.append(littleEndian: Self.version)
         bytes.append(littleEndian: UInt16(0))
         bytes.append(littleEndian: boundary.index.rawValue)
         bytes.append(littleEndian: boundary.term.rawValue)
         bytes.append(chain: boundary.chain)
+        bytes.append(littleEndian: timestampMicroseconds)
         bytes.append(littleEndian: routingEpoch)
         bytes.append(littleEndian: UInt64(membership.count))
         bytes.append(littleEndian: UInt64(sessions.count))
@@ -146,6 +151,7 @@ extension SnapshotManifest {
         guard boundary.index > 0, boundary.index.rawValue < UInt64(Int64.max) else {
             throw .invalid(field: "manifest index", value: boundary.index.rawValue)
         }
+        let timestamp = try reader.integer(Int64.self)
         let routingEpoch = try reader.integer(UInt64.self)
         let membershipBytes = try reader.integer(UInt64.self)
         let sessionBytes = try reader.integer(UInt64.self)
@@ -156,7 +162,8 @@ extension SnapshotManifest {
             throw .invalid(field: "manifest partitions", value: count)
         }
         var manifest = SnapshotManifest(
-            boundary: boundary, membership: membership, sessions: sessions, routingEpoch: routingEpoch, partitions: [])
+            boundary: boundary, timestampMicroseconds: timestamp, membership: membership, sessions: sessions,
+            routingEpoch: routingEpoch, partitions: [])
         manifest.partitions.reserveCapacity(Int(count))
         for _ in 0..<count {
             let entry = try partition(from: &reader)

@@ -17,8 +17,10 @@ public final class SnapshotSource {
         /// The segmented log is kept from here on: S + 1.
         public var index: RaftIndex
         public var sinceNanoseconds: UInt64
-        /// When the peer last asked for something.
+        /// When the peer last asked for something, or the offer was made.
         public var heardNanoseconds: UInt64
+        /// The peer has asked for a piece.
+        public var hasBegun = false
     }
 
     private struct Transfer {
@@ -30,26 +32,30 @@ public final class SnapshotSource {
     private let store: SegmentedLogStore
     private let machines: SegmentedStateMachine
     private let membership: () -> Membership
+    private let timestamp: () -> Int64
     private let configuration: CatchUpConfiguration
     private let log: any LogSink
     private let seams: Seams
     private var transfers: [ReplicaID: Transfer] = [:]
 
-    /// Told when a replica says that its transfer has ended.
-    public var onEnded: ((ReplicaID, LogPosition, _ succeeded: Bool) -> Void)?
+    /// Told when a replica says that its transfer has failed.
+    public var onFailed: ((ReplicaID, LogPosition) -> Void)?
 
     /// How long a manifest waits for the partitions to be persisted.
     private static let patienceNanoseconds: UInt64 = 30_000_000_000
     private static let largestPieceBytes = 4 << 20
 
-    /// - Parameter membership: the group as it is after everything dispatched.
+    /// - Parameters:
+    ///   - membership: the group as it is after everything dispatched.
+    ///   - timestamp: the newest timestamp, in microseconds since 1970, of any entry dispatched.
     public init(
         store: SegmentedLogStore, machines: SegmentedStateMachine, configuration: CatchUpConfiguration,
-        log: any LogSink, seams: Seams, membership: @escaping () -> Membership
+        log: any LogSink, seams: Seams, membership: @escaping () -> Membership, timestamp: @escaping () -> Int64
     ) {
         self.store = store
         self.machines = machines
         self.membership = membership
+        self.timestamp = timestamp
         self.configuration = configuration
         self.log = log
         self.seams = seams
@@ -110,7 +116,7 @@ public final class SnapshotSource {
         sessions.forgetRefusals(below: index.next)
         return SnapshotManifest(
             boundary: LogBoundary(index: index, term: term, chain: store.recentChain(at: index) ?? .zero),
-            membership: membership(), sessions: sessions, partitions: partitions)
+            timestampMicroseconds: timestamp(), membership: membership(), sessions: sessions, partitions: partitions)
     }
 
     /// Waits until partitions are durable up to what the manifest names of them.
@@ -200,12 +206,13 @@ public final class SnapshotSource {
     /// Answers a request of the service `piece`. Any bytes are answered.
     public func serve(_ body: [UInt8], from peer: ReplicaID) async -> [UInt8] {
         transfers[peer]?.pin.heardNanoseconds = seams.clock.monotonicNanoseconds
-        do throws(DecodeError) { return await answer(try PieceRequest(decoding: body)).encoded() } catch {
+        transfers[peer]?.pin.hasBegun = true
+        do throws(DecodeError) { return await answer(try PieceRequest(decoding: body), to: peer).encoded() } catch {
             return PieceAnswer.failed("\(error)").encoded()
         }
     }
 
-    private func answer(_ request: PieceRequest) async -> PieceAnswer {
+    private func answer(_ request: PieceRequest, to peer: ReplicaID) async -> PieceAnswer {
         switch request {
         case .log(let partition, let from, let through, let maxBytes):
             guard machines.dispatcher.has(partition) else { return .failed("no partition \(partition)") }
@@ -226,8 +233,8 @@ public final class SnapshotSource {
                     of: partition, index, at: offset, count: min(maxBytes, Self.largestPieceBytes))
                 return bytes.map { .data($0) } ?? .gone
             } catch { return .failed("\(error)") }
-        case .ended(let peer, let position, let succeeded):
-            onEnded?(peer, position, succeeded)
+        case .failed(let position):
+            onFailed?(peer, position)
             return .noted
         }
     }

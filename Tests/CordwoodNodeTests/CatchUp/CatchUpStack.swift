@@ -114,7 +114,7 @@ final class CatchUpSource {
         await node.lead(seams)
         let source = SnapshotSource(
             store: node.store, machines: node.machines, configuration: .unlimited, log: SilentLog(), seams: seams,
-            membership: { node.membership })
+            membership: { node.membership }, timestamp: { node.lastTimestampMicroseconds })
         try await write(events, bytes, to: node)
         return CatchUpSource(node, source, try await source.offer(for: 2))
     }
