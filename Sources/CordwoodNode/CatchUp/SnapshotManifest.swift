@@ -39,8 +39,8 @@ public struct SnapshotManifest: Hashable, Sendable {
 
     /// S, its term, and the entry chain there.
     public var boundary: LogBoundary
-    /// No entry up to S has a later timestamp, in microseconds since 1970; those behind S have none that is earlier than
-    /// theirs.
+    /// In microseconds since 1970: no entry up to S has a later timestamp, and a leader that knows nothing older than S
+    /// gives none that is earlier.
     public var timestampMicroseconds: Int64
     /// The group as it is at S.
     public var membership: Membership

@@ -56,7 +56,8 @@ struct GroupCatchUpTests {
             #expect(nodes[away].status.log.boundary.index > 30)
             for partition in 0..<4 as Range<UInt64> {
                 let partition = PartitionID(partition)
-                _ = await nodes[away].barrier(through: index, partitions: [partition], timeoutNanoseconds: 5_000_000_000)
+                _ = await nodes[away].barrier(
+                    through: index, partitions: [partition], timeoutNanoseconds: 5_000_000_000)
                 #expect(await nodes[away].tallied(partition) == leader.tallied(partition))
                 #expect(nodes[away].watermark(of: partition) == leader.watermark(of: partition))
             }
