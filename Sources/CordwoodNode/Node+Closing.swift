@@ -38,6 +38,7 @@ extension Node {
             waiting.observer.proposalEnded(tag: waiting.tag, outcome: .rejected(.closing))
         }
         changeWaiters.expire(at: .max)
+        releaseReadinessWaiters()
         await peers?.close()
         await closeTransfers()
         do throws(LogError) { try await partitionLogs.close() } catch { failure = failure ?? error }

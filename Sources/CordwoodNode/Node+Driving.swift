@@ -214,6 +214,10 @@ extension Node {
         // Waiters of the old leadership keep waiting for their own entries; new ones take their places.
         if role != .leader { proposals.strand() }
         if !forwarder.isEmpty { armForwarding() }
+        if leader != .none, leader != lastLeader {
+            if lastLeader != .none { leaderChanges += 1 }
+            lastLeader = leader
+        }
         onRoleChange?(role)
     }
 }

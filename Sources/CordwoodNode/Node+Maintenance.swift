@@ -53,6 +53,7 @@ extension Node {
             }
         }
         tickForwarding()
+        tickReports()
         changeWaiters.expire(at: now)
         if !readWaiters.isEmpty {
             for context in readWaiters.keys.sorted() where readWaiters[context]?.expiryTick ?? now < now {

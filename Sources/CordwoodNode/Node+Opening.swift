@@ -152,7 +152,12 @@ extension Node {
                 lastTimestampMicroseconds: history.lastTimestampMicroseconds))
         node.resume(history.uncommitted)
         try await node.meetPeers()
-        if node.membership.configuration.voters == [replica] { await node.takeLead() }
+        if node.membership.configuration.voters == [replica] {
+            await node.takeLead()
+            node.becomeReady()
+        } else {
+            node.catchUpWithGroup()
+        }
         return node
     }
 

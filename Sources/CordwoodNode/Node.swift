@@ -80,6 +80,16 @@ public final class Node {
     var durableVote: Vote
     var confirmedNotes = ConfirmedNotes()
     var changeWaiters = ChangeWaiters()
+    var reports = MemberReports()
+    var leaderChanges: UInt64 = 0
+    var lastLeader = ReplicaID.none
+    /// Where clients reach this node, for the other members; empty while it serves none.
+    public var clientAddress = ""
+    /// Wall time at which it was opened.
+    public let startedMicroseconds: Int64
+    /// How far the node is in showing again what it showed before its start.
+    public internal(set) var readiness = Readiness.waiting
+    var readinessWaiters: [UnsafeContinuation<Void, Never>] = []
     var forwarder = ProposalForwarder()
     var transfers = Transfers()
     /// Commands that were passed on to a leader.
@@ -120,6 +130,7 @@ public final class Node {
         answeredDurable = parts.store.durableIndex
         durableVote = parts.store.state.vote
         lastTimestampMicroseconds = parts.lastTimestampMicroseconds
+        startedMicroseconds = parts.seams.clock.wallMicroseconds
     }
 
     /// Everything that opening puts together.
@@ -153,6 +164,7 @@ public final class Node {
             cluster: identity.cluster, node: identity.node, name: configuration.name, replica: replica,
             role: core.role, term: core.term, leader: core.leader == .none ? nil : core.leader, vote: core.votedFor,
             commit: core.commitIndex, dispatched: core.appliedIndex, log: store.state, membership: membership,
+            uncommittedBytes: core.uncommittedBytes, leaderChanges: leaderChanges,
             waitingProposals: proposals.count, storeFailure: storeFailure)
     }
 

@@ -16,6 +16,10 @@ public struct NodeStatus: Hashable, Sendable {
     public var dispatched: RaftIndex
     public var log: LogState
     public var membership: Membership
+    /// Proposed and not committed, in bytes.
+    public var uncommittedBytes: UInt64
+    /// How often somebody else began to lead, as this node has seen it since its start.
+    public var leaderChanges: UInt64
     /// Proposals taken in and not answered.
     public var waitingProposals: Int
     /// Why the store writes no more, if it does not.

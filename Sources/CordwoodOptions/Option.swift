@@ -181,6 +181,35 @@ extension Option where Value == Endpoint {
     }
 }
 
+extension Option where Value == Endpoint? {
+    /// An address that may be left unset, with what that means.
+    public static func address(_ name: String, unset: String, _ summary: String, alias: String? = nil) -> Option {
+        Option(name, .address, default: nil, unset: unset, summary, alias: alias, reloadable: false) {
+            if case .address(let value) = $0 { .some(value) } else { .some(nil) }
+        }
+    }
+}
+
+extension Option where Value == [Endpoint] {
+    /// Addresses; none when unset, with what that means.
+    public static func addresses(_ name: String, unset: String, _ summary: String, alias: String? = nil) -> Option {
+        Option(name, .addresses, default: nil, unset: unset, summary, alias: alias, reloadable: false) {
+            if case .addresses(let value) = $0 { value } else { [] }
+        }
+    }
+}
+
+extension Option where Value == [NamedEndpoint] {
+    /// Addresses by name; none when unset, with what that means.
+    public static func namedAddresses(
+        _ name: String, unset: String, _ summary: String, alias: String? = nil
+    ) -> Option {
+        Option(name, .namedAddresses, default: nil, unset: unset, summary, alias: alias, reloadable: false) {
+            if case .namedAddresses(let value) = $0 { value } else { [] }
+        }
+    }
+}
+
 extension Option where Value: RawRepresentable<String> & CaseIterable & Sendable {
     /// One word of a closed set: the raw values of an enumeration.
     public static func choice(

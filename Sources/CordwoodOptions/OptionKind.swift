@@ -10,6 +10,10 @@ public enum OptionKind: Hashable, Sendable {
     case text
     case path
     case address
+    /// One address at least, parted by commas.
+    case addresses
+    /// One `name=address` at least, parted by commas.
+    case namedAddresses
 
     /// The value that `text` states, `nil` when it states none within the bounds.
     public func parse(_ text: String) -> OptionValue? {
@@ -23,7 +27,16 @@ public enum OptionKind: Hashable, Sendable {
         case .text: .text(text)
         case .path: text.isEmpty || text.utf8.contains(0) ? nil : .text(text)
         case .address: Endpoint(text).map { .address($0) }
+        case .addresses: OptionKind.list(of: text, Endpoint.init).map { .addresses($0) }
+        case .namedAddresses: OptionKind.list(of: text, NamedEndpoint.init).map { .namedAddresses($0) }
         }
+    }
+
+    /// What is between the commas, if all of it can be read.
+    private static func list<Element>(of text: String, _ element: (String) -> Element?) -> [Element]? {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+        let elements = parts.compactMap { element(String($0)) }
+        return elements.count == parts.count ? elements : nil
     }
 
     /// What is accepted, in words that finish "must be ...".
@@ -43,6 +56,8 @@ public enum OptionKind: Hashable, Sendable {
         case .text: "text"
         case .path: "a path"
         case .address: "host:port"
+        case .addresses: "host:port,..."
+        case .namedAddresses: "name=host:port,..."
         }
     }
 
@@ -57,6 +72,8 @@ public enum OptionKind: Hashable, Sendable {
         case .text: "TEXT"
         case .path: "PATH"
         case .address: "HOST:PORT"
+        case .addresses: "HOST:PORT,..."
+        case .namedAddresses: "NAME=HOST:PORT,..."
         }
     }
 

@@ -9,6 +9,8 @@ public enum OptionValue: Hashable, Sendable {
     /// One of a closed set of words, any text, or a path.
     case text(String)
     case address(Endpoint)
+    case addresses([Endpoint])
+    case namedAddresses([NamedEndpoint])
 
     /// The value as a configuration file would state it.
     public var text: String {
@@ -19,6 +21,8 @@ public enum OptionValue: Hashable, Sendable {
         case .duration(let nanoseconds): Quantity.durationText(nanoseconds)
         case .text(let text): text
         case .address(let endpoint): endpoint.description
+        case .addresses(let endpoints): endpoints.map(\.description).joined(separator: ",")
+        case .namedAddresses(let endpoints): endpoints.map(\.description).joined(separator: ",")
         }
     }
 }
@@ -49,4 +53,27 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// Where somebody of a name is: `name=host:port`.
+public struct NamedEndpoint: Hashable, Sendable, CustomStringConvertible {
+    public var name: String
+    public var endpoint: Endpoint
+
+    public init(name: String, endpoint: Endpoint) {
+        self.name = name
+        self.endpoint = endpoint
+    }
+
+    /// Reads `name=host:port`.
+    public init?(_ text: String) {
+        guard let equals = text.firstIndex(of: "="), equals != text.startIndex,
+            let endpoint = Endpoint(String(text[text.index(after: equals)...]))
+        else { return nil }
+        let name = text[..<equals]
+        guard !name.contains(where: \.isWhitespace) else { return nil }
+        self.init(name: String(name), endpoint: endpoint)
+    }
+
+    public var description: String { "\(name)=\(endpoint)" }
 }

@@ -209,6 +209,12 @@ extension RaftCore {
     mutating func forgetLeader() {
         if role == .follower, options.readMode != .lease { leader = .none }
     }
+
+    /// The same term goes on without a leader until somebody's timer runs out.
+    mutating func stepDown(into effects: inout RaftEffects) {
+        if role == .follower { return forgetLeader() }
+        becomeFollower(term: term, leader: .none, into: &effects)
+    }
 }
 
 extension RaftCore {

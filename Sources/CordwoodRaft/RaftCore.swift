@@ -135,6 +135,7 @@ public struct RaftCore: Sendable {
         case .campaign: campaign(options.preVote ? .preVote : .vote, into: &effects)
         case .transferLeadership(let target): transferLeadership(to: target, into: &effects)
         case .forgetLeader: forgetLeader()
+        case .stepDown: stepDown(into: &effects)
         case .read(let context): requestRead(context, into: &effects)
         case .readDone(let ticket, let peer, let outcome): readDone(ticket, peer, outcome, into: &effects)
         case .snapshotOffered(let peer, let position): snapshotOffered(peer, position, into: &effects)

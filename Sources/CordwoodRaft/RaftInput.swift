@@ -27,6 +27,8 @@ public enum RaftInput: Hashable, Sendable {
     case transferLeadership(to: ReplicaID)
     /// Forget who leads, without changing the term.
     case forgetLeader
+    /// Give leadership up, to nobody in particular; a follower forgets who leads.
+    case stepDown
     /// Ask for a read index; the answer names the context, which is used once.
     case read(context: UInt64)
     case readDone(ticket: UInt64, peer: ReplicaID, ReadOutcome)

@@ -15,6 +15,7 @@ struct Dispatcher {
         guard let command else { return refuseUnknown(request, on: connection) }
         do throws(CommandError) {
             try check(command, request)
+            try route(command, request, on: connection)
             try run(command, request, on: connection)
         } catch {
             server.statistics.countFailed(command)
@@ -27,6 +28,7 @@ struct Dispatcher {
         let started = server.seams.clock.monotonicNanoseconds
         do throws(CommandError) {
             try check(command, request)
+            try route(command, request, on: connection)
             try await runWaiting(command, request, on: connection)
         } catch {
             server.statistics.countFailed(command)
@@ -43,6 +45,19 @@ struct Dispatcher {
             throw CommandError(
                 .generic, "wrong number of arguments for '\(description.name.lowercased())' command")
         }
+    }
+
+    /// Where clients are to find the leader themselves, they are told where it is.
+    private func route(
+        _ command: Command, _ request: Request, on connection: ClientConnection
+    ) throws(CommandError) {
+        guard server.settings.routing == .moved, !server.node.isLeader else { return }
+        let description = server.table.description(of: command)
+        let isLinearizableRead =
+            description.group == .events && connection.readMode == .linearizable && !connection.readsLocally
+        guard description.flags.contains(.write) || isLinearizableRead else { return }
+        let slot = description.keyPosition > 0 ? KeySlot.slot(of: request[description.keyPosition]) : 0
+        throw server.redirection(slot: slot)
     }
 
     private func run(
@@ -70,7 +85,9 @@ struct Dispatcher {
         case .cluster: try cluster(request, on: connection)
         case .floor: try floor(request, on: connection)
         case .help: try help(request, on: connection)
-        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown:
+        case .readmode: try readMode(request, on: connection)
+        case .members,
+            .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown:
             brokenInvariant("\(command) may wait and was run as if it did not")
         }
     }
@@ -80,6 +97,7 @@ struct Dispatcher {
     ) async throws(CommandError) {
         switch command {
         case .dbsize:
+            try await server.prepareRead(of: nil, by: connection)
             await server.node.untilWarm()
             connection.output.integer(server.visibleEventCount)
         case .eget: try await server.events.event(request, on: connection)
@@ -87,6 +105,7 @@ struct Dispatcher {
         case .epscan: try await server.events.scanPartition(request, on: connection)
         case .esver: try await server.events.streamVersion(request, on: connection)
         case .epseq: try await server.events.partitionSequence(request, on: connection)
+        case .members: try await members(request, on: connection)
         case .partition: try await partition(request, on: connection)
         case .log: try await log(request, on: connection)
         case .barrier: try await barrier(request, on: connection)

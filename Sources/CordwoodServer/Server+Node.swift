@@ -31,9 +31,25 @@ extension Server {
     }
 
     /// The node's id for cluster clients: 40 hexadecimal digits, new with every incarnation of its disk.
-    var clusterNodeID: String {
-        let status = node.status
-        return "\(status.node)" + hexadecimal(status.replica.rawValue).suffix(8)
+    var clusterNodeID: String { clusterNodeID(node.status.node, node.replica) }
+
+    func clusterNodeID(of member: Membership.Member) -> String {
+        member.replica == node.replica ? clusterNodeID : clusterNodeID(member.node, member.replica)
+    }
+
+    private func clusterNodeID(_ node: UniqueID, _ replica: ReplicaID) -> String {
+        "\(node)" + hexadecimal(replica.rawValue).suffix(8)
+    }
+
+    /// Tells a client where the leader is, which alone can do what it asks for.
+    func redirection(slot: Int) -> CommandError {
+        guard let leader = node.status.leader else { return CommandError(.clusterDown, "No raft leader") }
+        let address = node.memberStatuses.first { $0.member.replica == leader }?.clientAddress ?? ""
+        if address.isEmpty {
+            return CommandError(
+                .readOnly, "this node accepts no writes: where clients reach the leader is unknown")
+        }
+        return CommandError(.moved, "\(slot) \(address)")
     }
 
     func setOption(_ name: String, to value: String) throws(OptionError) {

@@ -24,6 +24,7 @@ public final class Server {
     let partitionCount: Int
     private(set) var clients = ClientRegistry()
     var eventIDs: EventIDSource
+    var confirmTokens = ConfirmTokens()
 
     /// Called when a client asks the node to end; the program then closes the server and the node.
     public var onShutdownRequested: (() -> Void)?
@@ -44,8 +45,6 @@ public final class Server {
     private(set) var dispatchNanoseconds: UInt64 = 0
     private(set) var dispatchMilliseconds: UInt64 = 0
 
-    private static let catchUpReportNanoseconds: UInt64 = 5_000_000_000
-    private static let electionCheckNanoseconds: UInt64 = 1_000_000
     private static let housekeepingNanoseconds: UInt64 = 1_000_000_000
     /// How long accepting rests when the process has no descriptor left.
     private static let acceptRestNanoseconds: UInt64 = 100_000_000
@@ -72,13 +71,13 @@ public final class Server {
     /// Connections that are open.
     public var clientCount: Int { clients.count }
 
-    /// Begins to listen and to accept, once everything that was acknowledged before the start can be read: the node
-    /// leads and has handed out what its log held. A read opens its partition, so none is waited for here.
+    /// Begins to listen and to accept. A member of a group may have to refuse local reads for a while: until it shows
+    /// again what it showed before its start.
     public func open() async throws(IOError) {
-        await untilCaughtUp()
         let endpoint = options[NodeOption.clientAddress]
         let listener = try await seams.network.listen(SocketAddress(host: endpoint.host, port: endpoint.port))
         self.listener = listener
+        node.clientAddress = settings.advertisedAddress.map { "\($0)" } ?? "\(listener.address)"
         seams.scheduler.spawn("accept clients") { [self] in await acceptClients(listener) }
         scheduleHousekeeping()
     }
@@ -99,22 +98,6 @@ public final class Server {
         ) { [self] in for client in clients.ordered { client.close() } }
         await withUnsafeContinuation { closeWaiter = $0 }
         seams.clock.cancel(deadline)
-    }
-
-    private func untilCaughtUp() async {
-        while true {
-            do throws(ProposalRejection) {
-                let index = try await node.readIndex()
-                let result = await node.barrier(
-                    through: index, partitions: [], timeoutNanoseconds: Server.catchUpReportNanoseconds)
-                if result == .applied { return }
-                log.write(LogEvent(.info, "client", "waiting for the log to be handed out"))
-            } catch {
-                // There is no leader yet: the group's first election comes within a few ticks.
-                if case .closing = error { return }
-                await seams.clock.sleep(nanoseconds: Server.electionCheckNanoseconds)
-            }
-        }
     }
 
     // MARK: Accepting

@@ -65,7 +65,8 @@ struct NodeProgram: Sendable {
             return .unavailable
         }
         guard let address = server.address else { return .unavailable }
-        writeLine("ready client=\(address) pid=\(getpid()) io=\(platform.backend.rawValue)", to: 1)
+        let peer = node.peerAddress.map { " peer=\($0)" } ?? ""
+        writeLine("ready client=\(address)\(peer) pid=\(getpid()) io=\(platform.backend.rawValue)", to: 1)
         await end(seams, platform, server, log)
         await server.close()
         return await close(node, log)

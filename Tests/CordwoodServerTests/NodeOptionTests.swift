@@ -1,4 +1,5 @@
 import CordwoodBase
+import CordwoodIO
 import CordwoodLog
 import CordwoodNode
 import CordwoodOptions
@@ -63,6 +64,71 @@ import Testing
             NodeOptionTests.refusal(["--limits-max-event", "5MiB"])
                 == "limits.max-event = '5MiB' must be at most limits.max-frame = '4MiB'")
         #expect(NodeOptionTests.refusal(["--partition-count", "65537"]).hasSuffix("must be 1 to 65536"))
+    }
+
+    @Test func optionsOfTheGroupThatContradictEachOtherAreRefused() {
+        let founders = "a=h1:7001,b=h2:7001"
+        let founding = ["--node-name", "a", "--peer-listen", "0.0.0.0:7001", "--cluster-founders"]
+        #expect(NodeOptionTests.refusal(founding + [founders]) == "accepted")
+        #expect(
+            NodeOptionTests.refusal(["--node-name", "a", "--cluster-founders", founders])
+                == "cluster.founders = '\(founders)' needs network.peer-address: members connect to each other")
+        #expect(
+            NodeOptionTests.refusal(founding + [founders, "--cluster-join", "h3:7001"])
+                == "cluster.join = 'h3:7001' contradicts cluster.founders = '\(founders)': "
+                + "a node founds a group or joins one")
+        #expect(
+            NodeOptionTests.refusal(founding + ["b=h2:7001,c=h3:7001"])
+                == "cluster.founders = 'b=h2:7001,c=h3:7001' does not name node.name = 'a'")
+        #expect(
+            NodeOptionTests.refusal(founding + ["a=h1:7001,a=h2:7001"])
+                == "cluster.founders = 'a=h1:7001,a=h2:7001' names 'a' twice")
+        #expect(
+            NodeOptionTests.refusal(founding + ["a=h1:7001,b=h1:7001"])
+                == "cluster.founders = 'a=h1:7001,b=h1:7001' names h1:7001 twice")
+        #expect(
+            NodeOptionTests.refusal(founding + ["a=h1:0,b=h1:7001"])
+                == "cluster.founders = 'a=h1:0,b=h1:7001': h1:0 is nothing that others can connect to")
+        #expect(
+            NodeOptionTests.refusal(founding + [founders, "--network-advertised-peer-address", "h9:7001"])
+                == "network.advertised-peer-address = 'h9:7001' contradicts cluster.founders = '\(founders)'")
+        #expect(NodeOptionTests.refusal(founding + ["h1:7001"]).hasSuffix("must be name=host:port,..."))
+        #expect(
+            NodeOptionTests.refusal(["--peer-listen", "0.0.0.0:7001", "--cluster-join", "h1:7001"])
+                == "network.peer-address = '0.0.0.0:7001' is nothing that others can connect to: "
+                + "network.advertised-peer-address must say what they are told")
+        #expect(
+            NodeOptionTests.refusal(["--limits-reply-timeout", "500ms"])
+                == "limits.reply-timeout = '500ms' must be at least an election timeout, "
+                + "raft.tick times raft.election-ticks = '1s'")
+    }
+
+    @Test func theGroupIsWhatTheOptionsSay() throws {
+        let alone = NodeConfiguration(options: try nodeOptions([]))
+        #expect(alone.group == .alone && alone.peerAddress == nil)
+        let founder = NodeConfiguration(
+            options: try nodeOptions([
+                "--node-name", "a", "--peer-listen", "0.0.0.0:7001", "--cluster-founders", "a=h1:7001,b=[::1]:7002",
+                "--limits-reply-timeout", "3s", "--raft-tick", "50ms",
+            ]))
+        #expect(
+            founder.group
+                == .founding([
+                    .init(name: "a", address: SocketAddress(host: "h1", port: 7001)),
+                    .init(name: "b", address: SocketAddress(host: "::1", port: 7002)),
+                ]))
+        #expect(founder.peerAddress == SocketAddress(host: "0.0.0.0", port: 7001))
+        #expect(founder.advertisedPeerAddress == "h1:7001" && founder.proposalTicks == 60)
+        let joiner = NodeConfiguration(
+            options: try nodeOptions([
+                "--peer-listen", "127.0.0.1:0", "--cluster-join", "h1:7001,h2:7001", "--cluster-join-as", "learner",
+                "--replication-retention-bytes", "1GiB", "--replication-retention-time", "1h",
+            ]))
+        #expect(
+            joiner.group
+                == .joining([SocketAddress(host: "h1", port: 7001), SocketAddress(host: "h2", port: 7001)]))
+        #expect(!joiner.becomesVoter && joiner.retentionBytes == 1 << 30)
+        #expect(joiner.retentionNanoseconds == 3_600_000_000_000)
     }
 
     @Test func aPartitionCountThatNobodyStatedIsLeftToTheDirectory() throws {

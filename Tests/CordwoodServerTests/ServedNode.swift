@@ -20,8 +20,10 @@ final class ServedNode {
     }
 
     /// Opens a node with these flags beside `--data`, and listens on a port of the world's choice.
-    static func open(_ seams: Seams, _ flags: [String] = []) async throws -> ServedNode {
-        let options = try nodeOptions(flags)
+    ///
+    /// - Parameter hasPlace: the flags say where the data is and where to listen.
+    static func open(_ seams: Seams, _ flags: [String] = [], hasPlace: Bool = false) async throws -> ServedNode {
+        let options = try nodeOptions(flags, hasPlace: hasPlace)
         let node = try await Node.open(
             NodeConfiguration(options: options), machine: EventStore.machine, seams: seams)
         let facts = ProcessFacts(
@@ -51,10 +53,11 @@ struct TestFailure: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// The options that a node would run with.
-func nodeOptions(_ flags: [String]) throws -> OptionValues {
+/// The options that a node would run with, on a port of its choice unless the flags say where it has its place.
+func nodeOptions(_ flags: [String], hasPlace: Bool = false) throws -> OptionValues {
     let table = NodeOption.table(version: "1.2.3")
-    let invocation = try table.invocation(arguments: ["--data", "node", "--listen", "127.0.0.1:0"] + flags)
+    let place = hasPlace ? [] : ["--data", "node", "--listen", "127.0.0.1:0"]
+    let invocation = try table.invocation(arguments: place + flags)
     guard case .run(_, _, let options) = invocation else { throw TestFailure("not a run: \(invocation)") }
     return options
 }

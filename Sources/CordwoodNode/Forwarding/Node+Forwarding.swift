@@ -41,13 +41,15 @@ extension Node {
                 for waiting in forwarder.takeAll() { proposeOwn(waiting) }
                 return
             }
-            guard core.leader != .none, let peers else { return }
-            let leader = core.leader
+            guard core.leader != .none, let peers, maintenance.ticks >= forwarder.restsUntilTick,
+                forwarder.refusal != .init(leader: core.leader, term: core.term)
+            else { return }
+            let (leader, term) = (core.leader, core.term)
             let batch = forwarder.takeBatch()
             forwarder.callsUnderWay += 1
             forwardedCount += UInt64(batch.count)
             seams.scheduler.spawn("forward to replica \(leader)") { [self] in
-                await forward(batch, to: leader, over: peers)
+                await forward(batch, to: leader, in: term, over: peers)
                 forwarder.callsUnderWay -= 1
                 flushForwarded()
             }
@@ -68,7 +70,7 @@ extension Node {
     }
 
     private func forward(
-        _ batch: [ProposalForwarder.Waiting], to leader: ReplicaID, over peers: PeerTransport
+        _ batch: [ProposalForwarder.Waiting], to leader: ReplicaID, in term: Term, over peers: PeerTransport
     ) async {
         let outcomes: [ForwardedOutcome]
         do {
@@ -79,9 +81,14 @@ extension Node {
             guard outcomes.count == batch.count else {
                 throw DecodeError.invalid(field: "outcomes", value: UInt64(outcomes.count))
             }
-        } catch PeerError.unreachable(let reason) {
-            // Nothing has left: another leader may take it.
-            return sendAgain(batch, not: leader, reason)
+        } catch let error as PeerError where error.hasNotLeft {
+            if isClosing {
+                for waiting in batch { end(waiting, .rejected(.closing)) }
+                return
+            }
+            // It is tried again, with whoever leads then.
+            forwarder.restsUntilTick = maintenance.ticks + 1
+            return forwarder.putBack(batch.map { $0.after(.unreachable("\(error)")) })
         } catch {
             for waiting in batch { end(waiting, .unknown(.noAnswer("\(error)"))) }
             return
@@ -99,7 +106,22 @@ extension Node {
             case .unknown(let reason): end(waiting, .unknown(.byLeader(reason)))
             }
         }
-        sendAgain(again, not: leader, "replica \(leader) does not lead")
+        if !again.isEmpty { turnedDown(again, by: leader, in: term) }
+    }
+
+    /// Waits for another leader than the one that leads no longer.
+    private func turnedDown(_ batch: [ProposalForwarder.Waiting], by leader: ReplicaID, in term: Term) {
+        forwarder.refusal = .init(leader: leader, term: term)
+        var again: [ProposalForwarder.Waiting] = []
+        for var waiting in batch {
+            waiting.hops += 1
+            if waiting.hops < ProposalForwarder.maxHops {
+                again.append(waiting.after(.notLeader(leader)))
+            } else {
+                end(waiting, .rejected(.tooManyHops("\(waiting.hops) nodes were asked, and none led any longer")))
+            }
+        }
+        forwarder.putBack(again)
     }
 
     /// The partitions that the commands went to have applied them here, too. One that stands still is not waited for.
@@ -117,22 +139,15 @@ extension Node {
             timeoutNanoseconds: configuration.tickMilliseconds * 10 * 1_000_000)
     }
 
-    private func sendAgain(_ batch: [ProposalForwarder.Waiting], not leader: ReplicaID, _ reason: String) {
-        for var waiting in batch {
-            waiting.hops += 1
-            if waiting.hops < ProposalForwarder.maxHops {
-                forwarder.add(waiting)
-            } else {
-                end(waiting, .rejected(.tooManyHops("\(waiting.hops) leaders were tried: \(reason)")))
-            }
-        }
-        // As long as this replica takes the same one for the leader, asking it at once again changes nothing.
-        if core.leader != leader { flushForwarded() }
-    }
-
     /// With every tick: whoever has waited too long hears so, and what had no leader is tried again.
     func tickForwarding() {
-        for waiting in forwarder.takeExpired(at: maintenance.ticks) { end(waiting, .rejected(.notLeader(nil))) }
+        for waiting in forwarder.takeExpired(at: maintenance.ticks) {
+            switch waiting.lastFailure {
+            case nil: end(waiting, .rejected(.notLeader(nil)))
+            case .unreachable(let reason): end(waiting, .rejected(.unreachable(reason)))
+            case .notLeader(let leader): end(waiting, .rejected(.notLeader(leader)))
+            }
+        }
         if !forwarder.isEmpty { flushForwarded() }
     }
 

@@ -13,11 +13,25 @@ struct ProposalForwarder {
         var observer: any ProposalObserver
         /// The tick at which nobody waits any longer.
         var expiryTick: UInt64
-        /// Leaders that it was sent to already.
+        /// Leaders that turned it down because they led no longer.
         var hops = 0
+        /// Why it has not left, as far as it was tried.
+        var lastFailure: Failure?
     }
 
-    /// A command is sent to so many leaders at most.
+    /// Why a command that was tried did not leave.
+    enum Failure {
+        case unreachable(String)
+        case notLeader(ReplicaID)
+    }
+
+    /// Who said in which term that it leads no longer: it will not lead that term again.
+    struct Refusal: Hashable {
+        var leader: ReplicaID
+        var term: Term
+    }
+
+    /// A command is turned down by so many leaders at most.
     static let maxHops = 3
     static let maxCallsUnderWay = 4
     private static let maxWaitingBytes = 64 << 20
@@ -28,6 +42,9 @@ struct ProposalForwarder {
     private var waitingBytes = 0
     var callsUnderWay = 0
     var isFlushArmed = false
+    var refusal: Refusal?
+    /// The leader could not be reached: nothing is tried before the next tick.
+    var restsUntilTick: UInt64 = 0
 
     var isEmpty: Bool { waiting.isEmpty }
     var isFull: Bool { waitingBytes > Self.maxWaitingBytes }
@@ -35,6 +52,12 @@ struct ProposalForwarder {
     mutating func add(_ command: Waiting) {
         waitingBytes += command.command.payload.count
         waiting.append(command)
+    }
+
+    /// Commands that come back, in front of those that came later.
+    mutating func putBack(_ commands: [Waiting]) {
+        waitingBytes += commands.reduce(0) { $0 + $1.command.payload.count }
+        waiting.insert(contentsOf: commands, at: 0)
     }
 
     /// The oldest commands, as many as one message takes.
@@ -48,8 +71,7 @@ struct ProposalForwarder {
         return take(count)
     }
 
-    /// Commands that nobody waits for any longer. They expire in the order in which they came, except for those that
-    /// came back, which are older still.
+    /// Commands that nobody waits for any longer. They expire in the order in which they came.
     mutating func takeExpired(at tick: UInt64) -> [Waiting] {
         take(waiting.firstIndex { $0.expiryTick > tick } ?? waiting.count)
     }
@@ -61,5 +83,13 @@ struct ProposalForwarder {
         waiting.removeFirst(count)
         waitingBytes -= taken.reduce(0) { $0 + $1.command.payload.count }
         return taken
+    }
+}
+
+extension ProposalForwarder.Waiting {
+    func after(_ failure: ProposalForwarder.Failure) -> Self {
+        var waiting = self
+        waiting.lastFailure = failure
+        return waiting
     }
 }

@@ -147,6 +147,10 @@ extension Node {
     private func replace(_ old: String, by new: String) async throws(MemberOperationError) -> MemberOperationResult {
         let (leaving, coming) = (try known(old), try known(new))
         guard core.configuration.voters.contains(leaving.replica) else { throw .notAllowed("'\(old)' is no voter") }
+        if core.configuration.voters.contains(coming.replica) {
+            try keepsQuorum(without: leaving)
+            return try await change([.remove(leaving.replica)], naming: coming)
+        }
         guard core.configuration.learners.contains(coming.replica) else {
             throw .notAllowed("'\(new)' is no learner: add it first")
         }

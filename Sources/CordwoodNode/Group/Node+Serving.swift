@@ -9,6 +9,7 @@ extension Node {
     func serve(_ transport: PeerTransport) {
         transport.services[.forward] = { [unowned self] _, body in await serveForwarded(body) }
         transport.services[.operate] = { [unowned self] _, body in await serveOperation(body) }
+        transport.services[.report] = { [unowned self] _, _ in .success(report.encoded()) }
         transport.services[.join] = { [unowned self] caller, body in await serveJoin(caller, body) }
     }
 

@@ -13,6 +13,8 @@ public enum PeerService: UInt8, Hashable, Sendable, CaseIterable {
     case operate = 4
     /// Intact entries in place of damaged ones.
     case repair = 5
+    /// How a member is, and where its clients reach it.
+    case report = 6
 }
 
 /// Which of two connections a call takes, so that bulk never delays what is small.
@@ -88,6 +90,14 @@ public enum PeerError: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .lost, .timedOut: true
         default: false
+        }
+    }
+
+    /// Whether nothing of the request has left this node, so that it may be sent again as it is.
+    var hasNotLeft: Bool {
+        switch self {
+        case .unreachable, .busy, .wrongCluster, .retired, .rejected, .closed: true
+        case .lost, .timedOut, .refused, .tooLarge: false
         }
     }
 

@@ -5,6 +5,8 @@ enum Command: UInt8, CaseIterable {
     case readonly, readwrite, asking, cluster
     case eappend, emappend, eget, escan, epscan, esver, epseq
     case floor, partition, log, barrier, snapshot, shutdown, help
+    /// CORDWOOD.CLUSTER and CORDWOOD.READMODE.
+    case members, readmode
 
     /// True for the commands whose replies wait for a commit while further ones are read: appends. Every other command
     /// starts when all appends before it on its connection have been answered, so that a writer reads its own writes.
@@ -13,7 +15,9 @@ enum Command: UInt8, CaseIterable {
     /// True for commands that may wait for a disk or for progress.
     var mayWait: Bool {
         switch self {
-        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown: true
+        case .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown,
+            .members:
+            true
         default: false
         }
     }

@@ -93,6 +93,14 @@ struct CommandTable {
         .init(
             .help, "CORDWOOD.HELP", arity: -1, [.loading, .stale], .administration, syntax: "[command]",
             "Shows what the administration commands take and do"),
+        .init(
+            .members, "CORDWOOD.CLUSTER", arity: -2, [.admin, .loading], .administration,
+            syntax: "STATUS | ADD node host:port [LEARNER|VOTER] | REMOVE node [CONFIRM token] | PROMOTE node | "
+                + "DEMOTE node | REPLACE old new host:port [CONFIRM token] | TRANSFER [node] | STEPDOWN | LEAVE",
+            "Shows and changes the group"),
+        .init(
+            .readmode, "CORDWOOD.READMODE", arity: 2, [.fast, .loading, .stale], .administration,
+            syntax: "LOCAL|LINEARIZABLE", "Chooses what the reads of the connection show"),
     ]
 
     /// Open addressing over the folded names: 0 is empty, else a position in the table + 1.

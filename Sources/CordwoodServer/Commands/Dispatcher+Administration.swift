@@ -209,6 +209,20 @@ extension Dispatcher {
         }
     }
 
+    // MARK: CORDWOOD.READMODE
+
+    func readMode(_ request: Request, on connection: ClientConnection) throws(CommandError) {
+        var arguments = ArgumentCursor(request)
+        if arguments.take("LOCAL") {
+            connection.readMode = .local
+        } else if arguments.take("LINEARIZABLE") {
+            connection.readMode = .linearizable
+        } else {
+            throw .unexpected(try arguments.next("LOCAL or LINEARIZABLE"), expected: "LOCAL or LINEARIZABLE")
+        }
+        connection.output.simple("OK")
+    }
+
     // MARK: CORDWOOD.SHUTDOWN and CORDWOOD.HELP
 
     func shutdown(_ request: Request, on connection: ClientConnection) async throws(CommandError) {

@@ -18,8 +18,7 @@ extension Dispatcher {
             connection.output.integer(KeySlot.slot(of: request[2]))
         case name.matches("COUNTKEYSINSLOT") where request.count == 3: connection.output.integer(0)
         case name.matches("REPLICAS") where request.count == 3:
-            // A group of one has no replica beside its leader.
-            connection.output.array(0)
+            try replicas(of: request[2], on: connection)
         case name.matches("HELP"):
             lines(
                 [
@@ -34,20 +33,33 @@ extension Dispatcher {
         guard server.node.status.leader != nil else { throw CommandError(.clusterDown, "No raft leader") }
     }
 
+    /// The leader first, then whoever else serves reads.
+    private var serving: [MemberStatus] {
+        let leader = server.node.status.leader
+        let members = server.node.memberStatuses.filter { $0.role != nil || $0.member.replica == leader }
+        return members.filter { $0.member.replica == leader } + members.filter { $0.member.replica != leader }
+    }
+
     private func slots(on connection: ClientConnection) throws(CommandError) {
         try requireLeader()
+        let members = serving
         connection.output.array(1)
-        connection.output.array(3)
+        connection.output.array(2 + members.count)
         connection.output.integer(0)
         connection.output.integer(KeySlot.count - 1)
-        connection.output.array(3)
-        connection.output.bulk(server.address?.host ?? "")
-        connection.output.integer(Int(server.address?.port ?? 0))
-        connection.output.bulk(server.clusterNodeID)
+        for member in members {
+            let (host, port) = member.clientEndpoint
+            connection.output.array(3)
+            connection.output.bulk(host)
+            connection.output.integer(port)
+            connection.output.bulk(server.clusterNodeID(of: member.member))
+        }
     }
 
     private func shards(on connection: ClientConnection) throws(CommandError) {
         try requireLeader()
+        let status = server.node.status
+        let members = serving
         connection.output.array(1)
         connection.output.map(2)
         connection.output.bulk("slots")
@@ -55,31 +67,62 @@ extension Dispatcher {
         connection.output.integer(0)
         connection.output.integer(KeySlot.count - 1)
         connection.output.bulk("nodes")
-        connection.output.array(1)
-        connection.output.map(7)
-        connection.output.bulk("id")
-        connection.output.bulk(server.clusterNodeID)
-        connection.output.bulk("port")
-        connection.output.integer(Int(server.address?.port ?? 0))
-        connection.output.bulk("ip")
-        connection.output.bulk(server.address?.host ?? "")
-        connection.output.bulk("endpoint")
-        connection.output.bulk(server.address?.host ?? "")
-        connection.output.bulk("role")
-        connection.output.bulk("master")
-        connection.output.bulk("replication-offset")
-        connection.output.integer(server.node.status.commit.rawValue)
-        connection.output.bulk("health")
-        connection.output.bulk("online")
+        connection.output.array(members.count)
+        for member in members {
+            let (host, port) = member.clientEndpoint
+            connection.output.map(7)
+            connection.output.bulk("id")
+            connection.output.bulk(server.clusterNodeID(of: member.member))
+            connection.output.bulk("port")
+            connection.output.integer(port)
+            connection.output.bulk("ip")
+            connection.output.bulk(host)
+            connection.output.bulk("endpoint")
+            connection.output.bulk(host)
+            connection.output.bulk("role")
+            connection.output.bulk(member.member.replica == status.leader ? "master" : "replica")
+            connection.output.bulk("replication-offset")
+            connection.output.integer(min(member.match ?? 0, status.commit).rawValue)
+            connection.output.bulk("health")
+            connection.output.bulk(member.role == nil ? "fail" : "online")
+        }
     }
 
-    private func nodeLines() -> String {
-        let status = server.node.status
-        let host = server.address?.host ?? ""
-        let port = server.address?.port ?? 0
-        let isLeader = status.role == .leader
-        return "\(server.clusterNodeID) \(host):\(port)@0 myself,\(isLeader ? "master" : "slave") - 0 0 \(status.term)"
-            + " connected" + (isLeader ? " 0-\(KeySlot.count - 1)" : "") + "\n"
+    private func replicas(of id: UnsafeRawBufferPointer, on connection: ClientConnection) throws(CommandError) {
+        let members = server.node.memberStatuses
+        guard let asked = members.first(where: { server.clusterNodeID(of: $0.member) == id.text.lowercased() }) else {
+            throw CommandError(.generic, "Unknown node \(shown(id))")
+        }
+        let leader = server.node.status.leader
+        guard asked.member.replica == leader else {
+            throw CommandError(.generic, "The specified node is not a master")
+        }
+        let replicas = members.filter { $0.member.replica != leader }
+        connection.output.array(replicas.count)
+        for replica in replicas { connection.output.bulk(nodeLine(replica)) }
+    }
+
+    private func nodeLines() -> String { server.node.memberStatuses.map { nodeLine($0) + "\n" }.joined() }
+
+    private func nodeLine(_ status: MemberStatus) -> String {
+        let node = server.node.status
+        let isLeader = status.member.replica == node.leader
+        let isOwn = status.member.replica == node.replica
+        let (host, port) = status.clientEndpoint
+        let peerPort = status.member.address.split(separator: ":").last ?? "0"
+        var flags = isOwn ? ["myself"] : []
+        flags.append(isLeader ? "master" : "slave")
+        if status.role == nil { flags.append("fail?") }
+        if host.isEmpty { flags.append("noaddr") }
+        let leaderID = node.leader.flatMap { node.membership.member($0) }.map { server.clusterNodeID(of: $0) }
+        let now = UInt64(max(0, server.seams.clock.wallMicroseconds)) / 1000
+        let heard = isOwn ? 0 : status.lastContactNanoseconds.map { now - min(now, $0 / 1_000_000) } ?? 0
+        let parts = [
+            server.clusterNodeID(of: status.member), "\(host):\(port)@\(peerPort)", flags.joined(separator: ","),
+            isLeader ? "-" : leaderID ?? "-", "0", "\(heard)", "\(node.term)",
+            status.role == nil ? "disconnected" : "connected",
+        ]
+        return parts.joined(separator: " ") + (isLeader ? " 0-\(KeySlot.count - 1)" : "")
     }
 
     private func clusterInfo() -> String {

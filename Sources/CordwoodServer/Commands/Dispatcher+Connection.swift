@@ -56,7 +56,7 @@ extension Dispatcher {
         connection.output.bulk("id")
         connection.output.integer(connection.number)
         connection.output.bulk("mode")
-        connection.output.bulk("standalone")
+        connection.output.bulk(server.settings.routing == .moved ? "cluster" : "standalone")
         connection.output.bulk("role")
         connection.output.bulk(status.role == .leader ? "master" : "replica")
         connection.output.bulk("modules")
@@ -82,6 +82,7 @@ extension Dispatcher {
     func reset(on connection: ClientConnection) {
         connection.name = ""
         connection.readsLocally = false
+        connection.readMode = server.settings.readMode
         connection.output.version = .resp2
         connection.output.simple("RESET")
     }

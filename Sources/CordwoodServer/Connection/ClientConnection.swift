@@ -34,6 +34,7 @@ final class ClientConnection {
     var incompleteSinceNanoseconds: UInt64?
     /// READONLY: local reads on a follower are wanted.
     var readsLocally = false
+    var readMode: ReadMode
 
     /// No further request is looked at; what is answered still leaves.
     private(set) var isEnding = false
@@ -59,6 +60,7 @@ final class ClientConnection {
         self.server = server
         decoder = RequestDecoder(limits: server.settings.requestLimits)
         output = ReplyBuffer(version: server.settings.defaultProtocol)
+        readMode = server.settings.readMode
         connectedNanoseconds = server.seams.clock.monotonicNanoseconds
         lastRequestNanoseconds = connectedNanoseconds
     }

@@ -92,7 +92,8 @@ struct EventCommands {
         var arguments = ArgumentCursor(request)
         let id = EventID(try arguments.uuid("event id"))
         try arguments.end()
-        guard let store = await server.eventStore(of: id.partitionHash.partition(of: server.partitionCount)) else {
+        let partition = id.partitionHash.partition(of: server.partitionCount)
+        guard let store = try await server.eventStore(of: partition, readBy: connection) else {
             return connection.output.null()
         }
         let found: StoredEvent?
@@ -118,7 +119,8 @@ struct EventCommands {
             }
         }
         let streamKey = key ?? PartitionKey(defaultFor: request[1])
-        guard let store = await server.eventStore(of: streamKey.partition(of: server.partitionCount)),
+        let partition = streamKey.partition(of: server.partitionCount)
+        guard let store = try await server.eventStore(of: partition, readBy: connection),
             let stream = store.stream(request[1], under: streamKey)
         else { return reply(.none, on: connection) }
         let page: EventPage
@@ -135,7 +137,9 @@ struct EventCommands {
         let bounds = try ScanBounds(&arguments)
         var count: Int?
         while !arguments.isAtEnd { try takeCount(&arguments, &count, expected: "COUNT") }
-        guard let store = await server.eventStore(of: partition) else { return reply(.none, on: connection) }
+        guard let store = try await server.eventStore(of: partition, readBy: connection) else {
+            return reply(.none, on: connection)
+        }
         let page: EventPage
         do {
             page = try await store.events(from: bounds.first, through: bounds.last, limit: limit(count))
@@ -150,7 +154,7 @@ struct EventCommands {
         var key = PartitionKey(defaultFor: request[1])
         if arguments.take("PARTITION_KEY") { key = PartitionKey(try arguments.uuid("uuid")) }
         try arguments.end(expected: "PARTITION_KEY")
-        let store = await server.eventStore(of: key.partition(of: server.partitionCount))
+        let store = try await server.eventStore(of: key.partition(of: server.partitionCount), readBy: connection)
         guard let store, let stream = store.stream(request[1], under: key),
             let version = store.lastVisibleVersion(of: stream)
         else { return connection.output.null() }
@@ -162,7 +166,7 @@ struct EventCommands {
         var arguments = ArgumentCursor(request)
         let partition = try partition(&arguments)
         try arguments.end()
-        guard let sequence = await server.eventStore(of: partition)?.lastVisibleSequence else {
+        guard let sequence = try await server.eventStore(of: partition, readBy: connection)?.lastVisibleSequence else {
             return connection.output.null()
         }
         connection.output.integer(sequence)

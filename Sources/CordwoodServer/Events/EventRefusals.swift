@@ -7,7 +7,9 @@ extension CommandError {
     /// A proposal that never reached the log.
     init(rejection: ProposalRejection) {
         switch rejection {
-        case .notLeader: self.init(.clusterDown, "No raft leader")
+        case .notLeader(nil): self.init(.clusterDown, "No raft leader")
+        case .notLeader(let leader?):
+            self.init(.notLeader, "Failed to proxy command: replica \(leader) leads no longer")
         case .admission(.noSpace(let partition, let needed, _)):
             self.init(.noSpace, "partition \(partition): no room on disk for \(needed) bytes")
         case .admission(let error): self.init(.tryAgain, "\(error)")

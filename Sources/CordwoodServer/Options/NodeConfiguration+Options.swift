@@ -1,4 +1,5 @@
 import CordwoodBase
+import CordwoodIO
 import CordwoodLog
 import CordwoodMachine
 public import CordwoodNode
@@ -9,6 +10,12 @@ extension NodeConfiguration {
     /// The node that these options ask for.
     public init(options: OptionValues) {
         self.init(directory: options[NodeOption.dir], name: options[NodeOption.nodeName])
+        group = GroupStart(options)
+        peerAddress = options[NodeOption.peerAddress].map { SocketAddress($0) }
+        advertisedPeerAddress = NodeOption.advertisedPeerAddress(options).map { "\($0)" }
+        becomesVoter = options[NodeOption.clusterJoinAs] == .voter
+        retentionBytes = options[NodeOption.retentionBytes]
+        retentionNanoseconds = options[NodeOption.retentionTime]
         // A count that nobody stated is that of the directory, where there is one already.
         let isCountStated = options.setting("partition.count")?.source != .defaultValue
         partitionCount = isCountStated ? options[NodeOption.partitionCount] : nil
@@ -33,5 +40,23 @@ extension NodeConfiguration {
         raft.heartbeatTicks = options[NodeOption.raftHeartbeatTicks]
         tickMilliseconds = max(1, options[NodeOption.raftTick] / 1_000_000)
         maxEntryBytes = Int(options[NodeOption.maxFrame])
+        let tickNanoseconds = tickMilliseconds * 1_000_000
+        proposalTicks = UInt32(clamping: (options[NodeOption.replyTimeout] + tickNanoseconds - 1) / tickNanoseconds)
     }
+}
+
+extension GroupStart {
+    fileprivate init(_ options: OptionValues) {
+        let founders = options[NodeOption.clusterFounders]
+        let contacts = options[NodeOption.clusterJoin]
+        if !founders.isEmpty {
+            self = .founding(founders.map { Founder(name: $0.name, address: SocketAddress($0.endpoint)) })
+        } else {
+            self = contacts.isEmpty ? .alone : .joining(contacts.map { SocketAddress($0) })
+        }
+    }
+}
+
+extension SocketAddress {
+    init(_ endpoint: Endpoint) { self.init(host: endpoint.host, port: endpoint.port) }
 }

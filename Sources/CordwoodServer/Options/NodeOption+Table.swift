@@ -17,10 +17,14 @@ extension NodeOption {
                 ackGate.declaration, recoveryPolicy.declaration, cacheCapacity.declaration, floorMaxPinned.declaration,
                 admissionMaxInflight.declaration,
                 admissionMaxBytes.declaration, admissionMaxAge.declaration, admissionMaxGlobalLag.declaration,
-                strictVersioning.declaration, clientAddress.declaration, defaultProtocol.declaration,
+                strictVersioning.declaration, clientAddress.declaration,
+                advertisedClientAddress.declaration, routing.declaration, peerAddress.declaration,
+                advertisedPeerAddress.declaration, defaultProtocol.declaration, clusterFounders.declaration,
+                clusterJoin.declaration, clusterJoinAs.declaration, retentionBytes.declaration,
+                retentionTime.declaration, readsMode.declaration,
                 maxClients.declaration, maxFrame.declaration, maxEvent.declaration, maxTransactionEvents.declaration,
                 maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
-                idleTimeout.declaration, requestTimeout.declaration, raftTick.declaration,
+                idleTimeout.declaration, requestTimeout.declaration, replyTimeout.declaration, raftTick.declaration,
                 raftElectionTicks.declaration, raftHeartbeatTicks.declaration, ioBackend.declaration,
                 maxOpenFiles.declaration, logLevel.declaration, logFormat.declaration,
             ],
@@ -42,7 +46,7 @@ extension NodeOption {
                     return "limits.max-event = '\(Quantity.sizeText(options[maxEvent]))' must be at most "
                         + "limits.max-frame = '\(Quantity.sizeText(options[maxFrame]))'"
                 },
-            ],
+            ] + groupRules,
             environmentPrefix: "CORDWOOD_")
     }
 }

@@ -83,6 +83,15 @@ public enum NodeOption {
     public static let clientAddress = Option<Endpoint>.address(
         "network.client-address", default: Endpoint(host: "127.0.0.1", port: 7379),
         "Where clients connect; port 0 takes a free one", alias: "listen")
+    public static let advertisedClientAddress = Option<Endpoint?>.address(
+        "network.advertised-client-address", unset: "the client address",
+        "What clients of other members are told to connect to")
+    public static let routing = Option<RoutingChoice>.choice(
+        "network.routing", default: .forward,
+        "What a node that does not lead does with a write: pass it on to the leader, or tell the client where that is")
+    public static let readsMode = Option<ReadMode>.choice(
+        "reads.mode", default: .local,
+        "What reads of a new connection show: what is applied here, or everything acknowledged before they began")
     public static let defaultProtocol = Option<Int>.integer(
         "network.default-protocol", default: 2, in: 2...3,
         "Protocol version of a connection that has not said HELLO")
@@ -108,9 +117,37 @@ public enum NodeOption {
     public static let idleTimeout = Option<UInt64>.duration(
         "limits.idle-timeout", default: 0, in: 0...86_400 * second,
         "Time after which a connection that asks for nothing is closed; 0 is never")
+    public static let replyTimeout = Option<UInt64>.duration(
+        "limits.reply-timeout", default: 10 * second, in: 100 * millisecond...3600 * second,
+        "Time that a write or a linearizable read waits for the group; the outcome of the write is unknown then")
     public static let requestTimeout = Option<UInt64>.duration(
         "limits.request-timeout", default: 60 * second, in: second...3600 * second,
         "Time that one request may take to arrive")
+
+    // MARK: The group
+
+    public static let peerAddress = Option<Endpoint?>.address(
+        "network.peer-address", unset: "no peers", "Where other members connect; port 0 takes a free one",
+        alias: "peer-listen")
+    public static let advertisedPeerAddress = Option<Endpoint?>.address(
+        "network.advertised-peer-address", unset: "the peer address",
+        "What other members are told to connect to; a founder's is the one that the founders name")
+    public static let clusterFounders = Option<[NamedEndpoint]>.namedAddresses(
+        "cluster.founders", unset: "none",
+        "Members of the first configuration, this node among them, where the directory is empty")
+    public static let clusterJoin = Option<[Endpoint]>.addresses(
+        "cluster.join", unset: "none",
+        "Members, one of which is asked to take this node in as a learner, where the directory is empty")
+
+    public static let clusterJoinAs = Option<JoinRole>.choice(
+        "cluster.join-as", default: .voter,
+        "What a node that has joined becomes: a voter once it has caught up, or a learner until it is promoted")
+    public static let retentionBytes = Option<UInt64>.size(
+        "replication.retention-bytes", default: 10 * gibibyte, in: mebibyte...1_048_576 * gibibyte,
+        "Bytes of the leader's log that a lagging member may hold back; beyond it gets a snapshot")
+    public static let retentionTime = Option<UInt64>.duration(
+        "replication.retention-time", default: 24 * 3600 * second, in: second...365 * 86_400 * second,
+        "How long a member that is not heard may hold back the leader's log")
 
     // MARK: Consensus
 
@@ -152,6 +189,28 @@ public enum AckGateChoice: String, CaseIterable, Sendable {
         case .partition: .partition
         }
     }
+}
+
+/// What a node that does not lead does with what only the leader can do.
+public enum RoutingChoice: String, CaseIterable, Sendable {
+    /// Passes it on.
+    case forward
+    /// Tells the client where the leader is.
+    case moved
+}
+
+/// What a node that has joined becomes.
+public enum JoinRole: String, CaseIterable, Sendable {
+    case voter
+    case learner
+}
+
+/// What the reads of a connection show.
+public enum ReadMode: String, CaseIterable, Sendable {
+    /// What is applied here.
+    case local
+    /// Everything that was acknowledged anywhere before the read began.
+    case linearizable
 }
 
 /// Levels that can be asked for, most important first.

@@ -15,7 +15,12 @@ struct ServerSettings {
     /// 0 = off.
     var idleTimeoutNanoseconds: UInt64
     var requestTimeoutNanoseconds: UInt64
+    var replyTimeoutNanoseconds: UInt64
     var strictVersioning: Bool
+    var routing: RoutingChoice
+    var readMode: ReadMode
+    /// What clients of other nodes are told to connect to; `nil` tells them the address that is listened on.
+    var advertisedAddress: Endpoint?
 
     init(_ options: OptionValues) {
         requestLimits = RequestLimits(
@@ -31,6 +36,10 @@ struct ServerSettings {
         clientMemoryBytes = Int(options[NodeOption.clientMemory])
         idleTimeoutNanoseconds = options[NodeOption.idleTimeout]
         requestTimeoutNanoseconds = options[NodeOption.requestTimeout]
+        replyTimeoutNanoseconds = options[NodeOption.replyTimeout]
+        routing = options[NodeOption.routing]
+        readMode = options[NodeOption.readsMode]
+        advertisedAddress = options[NodeOption.advertisedClientAddress]
         strictVersioning = options[NodeOption.strictVersioning]
     }
 }

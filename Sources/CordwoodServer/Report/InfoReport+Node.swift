@@ -9,7 +9,8 @@ extension InfoReport {
     func writePersistence(_ info: inout InfoText) {
         let status = server.node.status
         info.section("Persistence")
-        info.line("loading", server.node.isWarm ? 0 : 1)
+        info.line("loading", server.node.isWarm && server.node.readiness == .ready ? 0 : 1)
+        info.line("loading_percent", server.node.readinessPercent)
         info.line("durability", "strict")
         info.line("aof_enabled", 1)
         info.line("rdb_bgsave_in_progress", 0)
@@ -28,37 +29,6 @@ extension InfoReport {
         case .poisoned: "poisoned"
         case .closed: "closed"
         }
-    }
-
-    func writeReplication(_ info: inout InfoText) {
-        let status = server.node.status
-        info.section("Replication")
-        info.line("role", status.role == .leader ? "master" : "slave")
-        info.line("connected_slaves", 0)
-        info.line("master_repl_offset", status.commit)
-    }
-
-    func writeRaft(_ info: inout InfoText) {
-        let status = server.node.status
-        info.section("Raft")
-        info.line("raft_node_id", status.node)
-        info.line("raft_replica_id", status.replica)
-        info.line("raft_state", "up")
-        info.line("raft_role", "\(status.role)")
-        info.line("raft_is_voting", status.membership.configuration.voters.contains(status.replica))
-        info.line("raft_leader_id", status.leader.map { "\($0)" } ?? "")
-        info.line("raft_current_term", status.term)
-        info.line("raft_voted_for", status.vote)
-        info.line("raft_num_nodes", status.membership.members.count)
-        info.line("raft_num_voting_nodes", status.membership.configuration.voters.count)
-        info.line("raft_config_index", status.membership.configurationIndex)
-        info.line("raft_log_entries", status.log.nextIndex - status.log.startIndex)
-        info.line("raft_current_index", status.log.nextIndex.previous)
-        info.line("raft_commit_index", status.commit)
-        info.line("raft_last_applied_index", status.dispatched)
-        info.line("raft_start_index", status.log.startIndex)
-        info.line("raft_snapshot_index", status.log.boundary.index)
-        info.line("raft_snapshot_term", status.log.boundary.term)
     }
 
     func writeLog(_ info: inout InfoText) {
@@ -112,12 +82,6 @@ extension InfoReport {
         info.line("confirmation_gap", gaps.reduce(0, +))
         info.line(
             "oldest_unconfirmed_age_ms", (partitions.map(\.backlogAgeNanoseconds).max() ?? 0) / 1_000_000)
-    }
-
-    func writeCluster(_ info: inout InfoText) {
-        info.section("Cluster")
-        info.line("cluster_enabled", 1)
-        info.line("cluster_state", server.node.status.leader == nil ? "fail" : "ok")
     }
 
     func writeKeyspace(_ info: inout InfoText) {

@@ -1,5 +1,6 @@
 import CordwoodBase
 import CordwoodIO
+import CordwoodNode
 import CordwoodRESP
 
 /// What INFO replies: the sections asked for, each from figures that the node has at this moment.
@@ -56,7 +57,7 @@ struct InfoReport {
         info.section("Server")
         info.line("redis_version", "7.0.0")
         info.line("cordwood_version", server.process.version)
-        info.line("redis_mode", "standalone")
+        info.line("redis_mode", server.settings.routing == .moved ? "cluster" : "standalone")
         info.line("os", server.process.operatingSystem)
         info.line("arch_bits", 64)
         info.line("process_id", server.process.processID)
@@ -107,6 +108,7 @@ struct InfoReport {
         info.line("events_read", statistics.eventsRead)
         info.line("transactions", statistics.transactions)
         info.line("dedup_hits", statistics.duplicates)
+        info.line("forwards", server.node.forwardedCount)
     }
 
     private func writeProcessor(_ info: inout InfoText) {
