@@ -243,6 +243,8 @@ int clinux_tune_connection(int descriptor)
     } options[] = {
         {IPPROTO_TCP, TCP_NODELAY, 1},     {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 5},
         {IPPROTO_TCP, TCP_KEEPINTVL, 4},   {IPPROTO_TCP, TCP_KEEPCNT, 3}, {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
+        // What the kernel holds unsent stands before all that is more urgent: keep it short.
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 256 << 10},
     };
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (setsockopt(descriptor, options[i].level, options[i].name, &options[i].value, sizeof(int)) < 0)

@@ -1,5 +1,6 @@
 import CordwoodIO
 import CordwoodPlatform
+import Glibc
 import Testing
 
 @Suite("Sockets")
@@ -94,6 +95,45 @@ struct NetworkTests {
             let refused = await reason { _ = try await seams.network.connect(listener.address) }
             #expect(refused == .refused)
         }
+    }
+
+    @Test("An attempt to connect that nobody answers ends when its time is over", arguments: backends)
+    func connectTimeOut(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (descriptor, address) = try Self.deafListener()
+            defer { close(descriptor) }
+            var connections: [any Connection] = []
+            var outcome: IOError.Reason?
+            var nanoseconds: UInt64 = 0
+            while outcome == nil, connections.count < 20 {
+                let start = seams.clock.monotonicNanoseconds
+                outcome = await reason {
+                    connections.append(
+                        try await seams.network.connect(address, timeoutNanoseconds: 200_000_000))
+                }
+                nanoseconds = seams.clock.monotonicNanoseconds - start
+            }
+            #expect(outcome == .timedOut)
+            #expect(nanoseconds >= 200_000_000)
+            for connection in connections { connection.close() }
+        }
+    }
+
+    /// A socket that listens and whose owner accepts nobody: the kernel answers few, and then no more.
+    private static func deafListener() throws -> (Int32, SocketAddress) {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 0) == 0
+                    && getsockname(descriptor, $0, &length) == 0
+            }
+        }
+        try #require(descriptor >= 0 && result)
+        return (descriptor, SocketAddress(host: "127.0.0.1", port: UInt16(bigEndian: address.sin_port)))
     }
 
     @Test("Closing a connection ends what is under way on it", arguments: backends)

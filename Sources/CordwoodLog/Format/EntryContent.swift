@@ -123,12 +123,40 @@ public enum EntryContent {
         return slice
     }
 
-    /// Reads an entry's content, with a copy of its payload. Its chain is not known.
-    public static func decode(from reader: inout ByteReader) throws(DecodeError) -> Entry {
-        let header = try Header(from: &reader)
-        let payload = try reader.take(header.payloadBytes)
-        return Entry(
-            index: header.index, term: header.term, type: header.type,
-            timestampMicroseconds: header.timestampMicroseconds, slices: header.slices, payload: [UInt8](payload))
+    /// Reads the contents of so many entries, with one copy of all their payloads. Their chains are not known.
+    public static func decode(_ count: Int, from reader: inout ByteReader) throws(DecodeError) -> [Entry] {
+        // Before memory is taken for them.
+        let (least, overflow) = count.multipliedReportingOverflow(by: minimumBytes)
+        guard count >= 0, !overflow, least <= reader.remaining else {
+            throw .invalid(field: "number of entries", value: UInt64(clamping: count))
+        }
+        var entries: [Entry] = []
+        var payloads: [UnsafeRawBufferPointer] = []
+        entries.reserveCapacity(count)
+        payloads.reserveCapacity(count)
+        var payloadBytes = 0
+        for _ in 0..<count {
+            let header = try Header(from: &reader)
+            entries.append(
+                Entry(
+                    index: header.index, term: header.term, type: header.type,
+                    timestampMicroseconds: header.timestampMicroseconds, slices: header.slices))
+            payloads.append(try reader.take(header.payloadBytes))
+            payloadBytes += header.payloadBytes
+        }
+        let memory = [UInt8](unsafeUninitializedCapacity: payloadBytes) { memory, initialized in
+            for payload in payloads {
+                let place = UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(memory)[initialized...])
+                place.copyMemory(from: payload)
+                initialized += payload.count
+            }
+        }
+        var start = 0
+        for position in entries.indices where !payloads[position].isEmpty {
+            entries[position].payload = memory[start..<start + payloads[position].count]
+            start += payloads[position].count
+        }
+        return entries
     }
 }

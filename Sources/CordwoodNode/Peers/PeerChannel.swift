@@ -65,10 +65,12 @@ final class PeerChannel {
         if calls.isEmpty, now - usedNanoseconds > configuration.idleNanoseconds { session?.end("idle") }
     }
 
-    func close() {
+    /// Ends the channel. Calls that have not been sent fail with `error`.
+    func close(_ error: PeerError) {
         isClosed = true
-        session?.end("no longer wanted")
-        failAll { _ in .closed }
+        let why = "the connection was closed here"
+        session?.end(why)
+        failAll { $0 ? .lost(why) : error }
     }
 
     // MARK: The connection
@@ -108,8 +110,8 @@ final class PeerChannel {
         outbox.removeAll()
     }
 
-    private func willSend(_ frame: PeerFrame) -> Bool {
-        guard case .request(let number, _, _) = frame else { return true }
+    private func willSend(_ item: PeerOutbox.Item) -> Bool {
+        guard case .request(let number, _, _) = item.frame else { return true }
         guard calls[number] != nil else { return false }
         calls[number]?.isSent = true
         return true

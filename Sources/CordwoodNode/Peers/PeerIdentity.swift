@@ -32,3 +32,15 @@ public struct PeerAddress: Hashable, Sendable {
         self.address = address
     }
 }
+
+/// How the consensus connection to a peer stands.
+public struct PeerStatus: Hashable, Sendable {
+    public var peer: PeerAddress
+    /// False for one that is known from its own connection alone.
+    public var isMember: Bool
+    public var isConnected: Bool
+    /// What waits for the connection, in bytes.
+    public var queuedBytes: Int
+    /// Attempts to connect that failed since the last that did not.
+    public var failedAttempts: Int
+}

@@ -29,6 +29,12 @@ final class PeerLink {
 
     var isConnected: Bool { session != nil }
 
+    var status: PeerStatus {
+        PeerStatus(
+            peer: peer, isMember: isMember, isConnected: isConnected, queuedBytes: outbox.bytes,
+            failedAttempts: failures.count)
+    }
+
     func send(_ message: RaftMessage, _ entries: ArraySlice<Entry>, _ attachment: [UInt8]) {
         let isTaken = outbox.append(message, entries, attachment: attachment)
         if !isTaken { transport.tellUnreachable(replica) }
@@ -95,8 +101,8 @@ final class PeerLink {
         return transport.configuration.backOffNanoseconds / 2
     }
 
-    private func fits(_ frame: PeerFrame, _ session: PeerSession) -> Bool {
-        let bytes = frame.bodyBytes
+    private func fits(_ item: PeerOutbox.Item, _ session: PeerSession) -> Bool {
+        let bytes = item.bytes - PeerFrame.headerBytes
         if bytes <= session.maxBodyBytes { return true }
         transport.note(.error, "a message of \(bytes) bytes, where the peer takes \(session.maxBodyBytes)", peer)
         transport.tellUnreachable(replica)

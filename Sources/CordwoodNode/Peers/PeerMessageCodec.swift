@@ -83,16 +83,9 @@ enum PeerMessageCodec {
         guard message.kind == .append else {
             throw .invalid(field: "entries in a message that has none", value: UInt64(count))
         }
-        // Before memory is taken for them.
-        let (least, overflow) = count.multipliedReportingOverflow(by: EntryContent.minimumBytes)
-        guard !overflow, least <= reader.remaining else {
-            throw .invalid(field: "number of entries", value: UInt64(count))
-        }
-        var entries: [Entry] = []
-        entries.reserveCapacity(count)
+        let entries = try EntryContent.decode(count, from: &reader)
         var last = LogPosition(index: message.index, term: message.logTerm)
-        for _ in 0..<count {
-            let entry = try EntryContent.decode(from: &reader)
+        for entry in entries {
             guard entry.index == last.index.next else {
                 throw .invalid(field: "index of an entry", value: entry.index.rawValue)
             }
@@ -100,7 +93,6 @@ enum PeerMessageCodec {
                 throw .invalid(field: "term of an entry", value: entry.term.rawValue)
             }
             last = entry.position
-            entries.append(entry)
         }
         return entries
     }

@@ -17,7 +17,7 @@ final class PeerOutbox {
     let signal = LoopSignal()
 
     /// Asked before a frame is sent; false passes over it.
-    var willSend: (PeerFrame) -> Bool = { _ in true }
+    var willSend: (Item) -> Bool = { _ in true }
 
     private let limitBytes: Int
     private let urgentLimit: Int

@@ -55,8 +55,10 @@ final class PeerSession {
         onEnd()
     }
 
-    /// Sends a sign of life when nothing was sent for a while, and ends a session whose other end is silent.
-    func watch(_ now: UInt64, _ configuration: PeerConfiguration) {
+    /// Sends a sign of life when nothing was sent for a while, and ends a session whose other end is silent. The
+    /// silence begins anew when this node has stood still.
+    func watch(_ now: UInt64, _ configuration: PeerConfiguration, stoodStill: Bool) {
+        if stoodStill { heardNanoseconds = now }
         if now - heardNanoseconds > configuration.silenceNanoseconds {
             end("silent for \(configuration.silenceNanoseconds / 1_000_000) ms")
         } else if now - sentNanoseconds >= configuration.aliveNanoseconds {
@@ -122,7 +124,7 @@ final class PeerSession {
                 if used > 0 { break }
                 buffer = IOBuffer(count: item.bytes)
             }
-            if outbox.willSend(item.frame) {
+            if outbox.willSend(item) {
                 let frame = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[used..<used + item.bytes])
                 var writer = ByteWriter(frame, offset: PeerFrame.headerBytes)
                 item.frame.encodeBody(into: &writer)

@@ -19,10 +19,14 @@ extension PeerTransport {
             connection.close()
             throw .closed
         }
+        greeted.append(connection)
         let timer = clock.schedule(atNanoseconds: clock.monotonicNanoseconds + configuration.handshakeNanoseconds) {
             connection.close()
         }
-        defer { clock.cancel(timer) }
+        defer {
+            clock.cancel(timer)
+            greeted.removeAll { $0 === connection }
+        }
         do throws(PeerError) {
             let session = try await greet(FrameReceiver(connection), address, kind, target, outbox)
             if isClosed { throw .closed }

@@ -40,6 +40,8 @@ public final class PeerTransport {
     var accepted: [AcceptedSession] = []
     /// Accepted connections in their handshake, the oldest first.
     var strangers: [any Connection] = []
+    /// Dialled connections in theirs.
+    var greeted: [any Connection] = []
     private var sessions: [PeerSession] = []
     var listener: (any Listener)?
     private(set) var isClosed = false
@@ -79,17 +81,24 @@ public final class PeerTransport {
         for link in links where !wanted.contains(link.replica) { link.isMember = false }
         for session in accepted where isRetired(session.peer.replica) { session.end("retired") }
         forgetStrangers()
-        for channel in channels
-        where channel.kind != .guest && !members.contains(where: { channel.peer.isSamePlace(as: $0) }) {
-            channel.close()
+        dropStaleChannels()
+    }
+
+    /// Channels to peers that are gone, or are somewhere else now.
+    private func dropStaleChannels() {
+        func isStale(_ channel: PeerChannel) -> Bool {
+            guard channel.kind != .guest else { return false }
+            return link(to: channel.peer.replica)?.peer.address != channel.peer.address
         }
-        channels.removeAll { channel in
-            channel.kind != .guest && !members.contains { channel.peer.isSamePlace(as: $0) }
-        }
+        for channel in channels where isStale(channel) { channel.close(.unreachable("the peer is gone or has moved")) }
+        channels.removeAll(where: isStale)
     }
 
     /// Whether there is a connection by which messages reach the peer.
     public func isConnected(to replica: ReplicaID) -> Bool { link(to: replica)?.isConnected ?? false }
+
+    /// Peers that are dialled, ascending by replica.
+    public var status: [PeerStatus] { links.map(\.status) }
 
     private func link(to replica: ReplicaID) -> PeerLink? { links.first { $0.replica == replica } }
 
@@ -164,11 +173,12 @@ public final class PeerTransport {
         timeoutNanoseconds: UInt64
     ) async throws(PeerError) -> [UInt8] {
         if isClosed { throw .closed }
+        guard let link = link(to: peer) else { throw .unreachable("replica \(peer) is not known") }
         let kind = PeerConnectionKind(lane)
+        dropStaleChannels()
         if let channel = channels.first(where: { $0.peer.replica == peer && $0.kind == kind }) {
             return try await channel.call(service, body, timeoutNanoseconds: timeoutNanoseconds)
         }
-        guard let link = link(to: peer) else { throw .unreachable("replica \(peer) is not known") }
         let channel = PeerChannel(link.peer, kind, self)
         channels.append(channel)
         watch()
@@ -185,7 +195,7 @@ public final class PeerTransport {
         channels.append(channel)
         watch()
         defer {
-            channel.close()
+            channel.close(.closed)
             channels.removeAll { $0 === channel }
         }
         return try await channel.call(service, body, timeoutNanoseconds: timeoutNanoseconds)
@@ -200,7 +210,8 @@ public final class PeerTransport {
         isClosed = true
         listener?.close()
         for link in links { link.close() }
-        for channel in channels { channel.close() }
+        for channel in channels { channel.close(.closed) }
+        for connection in strangers + greeted { connection.close() }
         for session in sessions { session.end("closed") }
         watching.raise()
         while tasks > 0 { await quiet.wait() }
@@ -233,10 +244,14 @@ public final class PeerTransport {
         guard !isWatching else { return }
         isWatching = true
         spawn("peer watch") { [self] in
+            var last = clock.monotonicNanoseconds
             while !isClosed {
                 await watching.wait(clock, nanoseconds: configuration.aliveNanoseconds / 2)
                 let now = clock.monotonicNanoseconds
-                for session in sessions { session.watch(now, configuration) }
+                // This node has stood still itself: what the others said meanwhile has yet to be read.
+                let stoodStill = now - last > configuration.aliveNanoseconds * 2
+                last = now
+                for session in sessions { session.watch(now, configuration, stoodStill: stoodStill) }
                 for channel in channels { channel.watch(now, configuration) }
             }
         }
@@ -266,8 +281,4 @@ public final class PeerTransport {
         let nanoseconds = failures.next(configuration, seams.random)
         return isRefused ? configuration.refusedNanoseconds : nanoseconds
     }
-}
-
-extension PeerAddress {
-    func isSamePlace(as other: PeerAddress) -> Bool { replica == other.replica && address == other.address }
 }

@@ -237,11 +237,13 @@ struct PeerConsensusTests {
             // It dials the others, and so they know.
             let moved = PeerUnderTest(2, seams: seams)
             try await moved.listen(host: "elsewhere", port: 7100)
+            moved.transport.services[.forward] = { _, _ in .success([1]) }
             moved.transport.updateMembers([peers[0].address, moved.address])
             try await until("it is reached", seams, seconds: 2) {
                 peers[0].send(.heartbeat, to: 2)
                 return !moved.messages.isEmpty
             }
+            #expect(try await peers[0].transport.call(2, .forward, [], timeoutNanoseconds: 1_000_000_000) == [1])
             await moved.transport.close()
             // It does not, and the group says so.
             let again = PeerUnderTest(2, seams: seams)

@@ -111,6 +111,23 @@ struct PeerFaultTests {
         }
     }
 
+    @Test func keepTheirConnectionsWhenTheyHaveStoodStillForAMoment() {
+        let group = Group(3, seed: 25)
+        group.advance(Self.second)
+        group.world.hosts[0].pause()
+        group.advance(1500 * Self.millisecond)
+        group.world.hosts[0].resume()
+        group.advance(Self.second)
+        #expect(group.peers.allSatisfy { $0.unreachable.isEmpty })
+        // For longer than the others' patience: they have given it up, and hear it again as soon as it goes on.
+        group.world.hosts[0].pause()
+        group.advance(10 * Self.second)
+        #expect(group.peers[1].unreachable == [1])
+        group.world.hosts[0].resume()
+        let time = group.timeUntilHeard(1)
+        #expect(time.map { $0 <= Self.second } == true, "\(time ?? 0) ns")
+    }
+
     @Test func hearOneThatLostItsPowerSoonAfterItIsBack() {
         for seed in 30...35 as ClosedRange<UInt64> {
             let group = Group(3, seed: seed)

@@ -187,6 +187,23 @@ struct PeerHandshakeTests {
         }
     }
 
+    @Test func closeAtOnceWhoeverIsInAHandshake() throws {
+        try VirtualWorld(seed: 14).run { seams in
+            let peer = PeerUnderTest(1, seams: seams)
+            try await peer.listen(host: "node", port: 7000)
+            let stranger = RawPeer(try await seams.network.connect(peer.address.address))
+            let mute = try await seams.network.listen(SocketAddress(host: "mute", port: 7000))
+            peer.transport.updateMembers([PeerAddress(replica: 2, name: "mute", address: mute.address)])
+            let dialled = RawPeer(try await mute.accept())
+            #expect(peer.transport.status.map(\.isConnected) == [false])
+            let start = seams.clock.monotonicNanoseconds
+            await peer.transport.close()
+            await stranger.hearEnd()
+            await dialled.hearEnd()
+            #expect(seams.clock.monotonicNanoseconds - start < 10_000_000)
+        }
+    }
+
     // MARK: Behind the handshake
 
     @Test func endAConnectionOnAFrameThatIsNotWhatItWas() throws {
