@@ -13,6 +13,7 @@ public struct ByteWriter {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func integer<Value: FixedWidthInteger>(_ value: Value) {
         let size = MemoryLayout<Value>.size
         invariant(bytes.count - offset >= size, "write of \(size) bytes at \(offset) of \(bytes.count)")
@@ -21,6 +22,7 @@ public struct ByteWriter {
     }
 
     @inlinable
+    @inline(__always)
     public mutating func raw(_ source: UnsafeRawBufferPointer) {
         invariant(bytes.count - offset >= source.count, "write of \(source.count) bytes at \(offset) of \(bytes.count)")
         if source.count > 0 {

@@ -12,17 +12,15 @@ public enum AppendAnswer: Equatable, Sendable {
 
     /// Decodes what `EventStore.apply` answered.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        let result = bytes.withUnsafeBytes { raw -> Result<AppendAnswer, DecodeError> in
-            do throws(DecodeError) {
-                return .success(try AppendAnswer(raw, storage: bytes))
-            } catch {
-                return .failure(error)
-            }
-        }
-        self = try result.get()
+        self = try bytes.withUnsafeBytes { AppendAnswer.decode($0) }.get()
     }
 
-    private init(_ raw: UnsafeRawBufferPointer, storage: [UInt8]) throws(DecodeError) {
+    /// The same from where the answer lies.
+    public static func decode(_ bytes: UnsafeRawBufferPointer) -> Result<AppendAnswer, DecodeError> {
+        do throws(DecodeError) { return .success(try AppendAnswer(bytes)) } catch { return .failure(error) }
+    }
+
+    private init(_ raw: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(raw)
         let code = try reader.integer(UInt8.self)
         guard let kind = Kind(rawValue: code) else { throw .invalid(field: "answer kind", value: UInt64(code)) }
@@ -31,7 +29,7 @@ public enum AppendAnswer: Equatable, Sendable {
             guard reader.remaining >= AppendedEvents.eventSize, reader.remaining % AppendedEvents.eventSize == 0 else {
                 throw .truncated(needed: AppendedEvents.eventSize, available: reader.remaining)
             }
-            self = .appended(AppendedEvents(bytes: storage))
+            self = .appended(AppendedEvents(encoded: raw))
             return
         case .duplicate:
             self = .duplicate(
@@ -54,7 +52,7 @@ public enum AppendAnswer: Equatable, Sendable {
 
     var encoded: [UInt8] {
         switch self {
-        case .appended(let events): return events.bytes
+        case .appended(let events): return events.withEncoded { [UInt8]($0) }
         case .duplicate(let earlier):
             var bytes: [UInt8] = [Kind.duplicate.rawValue]
             bytes.append(littleEndian: earlier.firstSequence)
@@ -133,53 +131,85 @@ public struct AppendedEvent: Hashable, Sendable {
     }
 }
 
-/// The events that one command stored, in its order, over the bytes of the answer.
+/// The events that one command stored, in its order. Most commands store one, and one is kept without an allocation.
 public struct AppendedEvents: Equatable, Sendable, RandomAccessCollection {
     static let eventSize = 40
 
-    /// Kind byte, then `eventSize` bytes an event.
-    let bytes: [UInt8]
-
-    init(bytes: [UInt8]) { self.bytes = bytes }
-
-    init(_ events: [AppendedEvent]) {
-        let size = 1 + events.count * Self.eventSize
-        bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            var writer = ByteWriter(UnsafeMutableRawBufferPointer(buffer))
-            writer.integer(AppendAnswer.Kind.appended.rawValue)
-            for event in events { event.write(to: &writer) }
-            count = size
-        }
+    private enum Storage: Equatable {
+        case one(AppendedEvent)
+        /// The bytes of the answer: kind byte, then `eventSize` bytes an event.
+        case several([UInt8])
     }
 
-    init(_ event: AppendedEvent) {
-        bytes = [UInt8](unsafeUninitializedCapacity: 1 + Self.eventSize) { buffer, count in
-            var writer = ByteWriter(UnsafeMutableRawBufferPointer(buffer))
-            writer.integer(AppendAnswer.Kind.appended.rawValue)
-            event.write(to: &writer)
-            count = 1 + Self.eventSize
+    private let storage: Storage
+
+    init(_ event: AppendedEvent) { storage = .one(event) }
+
+    init(_ events: [AppendedEvent]) {
+        if events.count == 1 {
+            storage = .one(events[0])
+            return
+        }
+        let size = 1 + events.count * Self.eventSize
+        storage = .several(
+            [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+                var writer = ByteWriter(UnsafeMutableRawBufferPointer(buffer))
+                writer.integer(AppendAnswer.Kind.appended.rawValue)
+                for event in events { event.write(to: &writer) }
+                count = size
+            })
+    }
+
+    /// Takes an answer whose kind and length have been checked.
+    init(encoded bytes: UnsafeRawBufferPointer) {
+        storage =
+            bytes.count == 1 + Self.eventSize
+            ? .one(AppendedEvent(encodedIn: bytes, at: 1)) : .several([UInt8](bytes))
+    }
+
+    /// Calls `body` with the answer that says so.
+    func withEncoded<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        switch storage {
+        case .several(let bytes): return bytes.withUnsafeBytes(body)
+        case .one(let event):
+            return withUnsafeTemporaryAllocation(byteCount: 1 + Self.eventSize, alignment: 8) { memory in
+                var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: memory[..<(1 + Self.eventSize)]))
+                writer.integer(AppendAnswer.Kind.appended.rawValue)
+                event.write(to: &writer)
+                return body(UnsafeRawBufferPointer(writer.bytes))
+            }
         }
     }
 
     public var startIndex: Int { 0 }
-    public var endIndex: Int { (bytes.count - 1) / Self.eventSize }
+
+    public var endIndex: Int {
+        switch storage {
+        case .one: 1
+        case .several(let bytes): (bytes.count - 1) / Self.eventSize
+        }
+    }
 
     public subscript(position: Int) -> AppendedEvent {
         invariant(position >= 0 && position < endIndex, "event \(position) of \(endIndex)")
-        return bytes.withUnsafeBytes { raw in
-            func word(_ number: Int) -> UInt64 {
-                UInt64(
-                    littleEndian: raw.loadUnaligned(
-                        fromByteOffset: 1 + position * Self.eventSize + number * 8, as: UInt64.self))
-            }
-            return AppendedEvent(
-                id: EventID(UUID(high: word(0), low: word(1))), sequence: word(2), version: word(3),
-                timestampMilliseconds: Int64(bitPattern: word(4)))
+        switch storage {
+        case .one(let event): return event
+        case .several(let bytes):
+            return bytes.withUnsafeBytes { AppendedEvent(encodedIn: $0, at: 1 + position * Self.eventSize) }
         }
     }
 }
 
 extension AppendedEvent {
+    fileprivate init(encodedIn bytes: UnsafeRawBufferPointer, at offset: Int) {
+        func word(_ number: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + number * 8, as: UInt64.self))
+        }
+        self.init(
+            id: EventID(UUID(high: word(0), low: word(1))), sequence: word(2), version: word(3),
+            timestampMilliseconds: Int64(bitPattern: word(4)))
+    }
+
     fileprivate func write(to writer: inout ByteWriter) {
         writer.integer(id.uuid.high)
         writer.integer(id.uuid.low)

@@ -20,7 +20,7 @@ extension EventStore {
         }
         switch answer {
         case .appended(let events):
-            return ApplyOutcome(answer: answer.encoded, eventCount: UInt32(events.count))
+            return events.withEncoded { ApplyOutcome(copying: $0, eventCount: UInt32(events.count)) }
         case .duplicate:
             duplicateCount += 1
             return ApplyOutcome(answer: answer.encoded)

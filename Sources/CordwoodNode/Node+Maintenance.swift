@@ -155,7 +155,11 @@ extension Node {
 
     func isCongested(for byteCount: Int) -> Bool {
         partitionLogs.isSaturated || isFloorBehind || proposals.count >= Node.maxWaitingProposals
-            || !store.canAdmit(bytes: byteCount + Node.framingBytes)
+            || !hasRoom(forFramed: byteCount + Node.framingBytes)
+    }
+
+    private func hasRoom(forFramed byteCount: Int) -> Bool {
+        isTurnArmed && byteCount <= turnRoomBytes || store.canAdmit(bytes: byteCount)
     }
 
     /// True when partitions that are only waiting to be persisted hold back as much of the log as they may.

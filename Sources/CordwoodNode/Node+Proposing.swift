@@ -53,7 +53,9 @@ extension Node {
             if case .pinned = error, machines.frozenReason(of: partition) != nil { throw .frozen(partition) }
             throw .admission(error)
         }
-        guard store.canAdmit(bytes: payload.count + Node.framingBytes) else { throw noPlace(partition, payload.count) }
+        let framedBytes = payload.count + Node.framingBytes
+        if framedBytes > turnRoomBytes { turnRoomBytes = store.admissibleBytes ?? 0 }
+        guard framedBytes <= turnRoomBytes else { throw noPlace(partition, payload.count) }
         let position: LogPosition
         switch core.propose(.application, size: payload.count, into: &effects) {
         case .accepted(let accepted): position = accepted
@@ -68,6 +70,7 @@ extension Node {
         do throws(DispatchError) {
             try dispatcher.recordAppended(position.index, position.term, slices, nowNanoseconds: turnNanoseconds)
         } catch { brokenInvariant("admitted entry \(position): \(error)") }
+        turnRoomBytes -= framedBytes
         turnPayloads.append(payload, forEntry: turnEntries.count)
         turnEntries.append(
             Entry(
@@ -108,6 +111,7 @@ extension Node {
     func armTurn() {
         guard !isTurnArmed else { return }
         isTurnArmed = true
+        turnRoomBytes = store.admissibleBytes ?? 0
         turnNanoseconds = seams.clock.monotonicNanoseconds
         turnMicroseconds = stamp()
         seams.scheduler.atEndOfTurn { [self] in

@@ -47,6 +47,8 @@ public final class Node {
     /// Proposals of this turn, in the order of their indexes: written when it ends.
     var turnEntries: [Entry] = []
     var turnPayloads = TurnPayloads()
+    /// Framed bytes that the turn may still propose, as far as is known since it began.
+    var turnRoomBytes = 0
     /// Entries that the log held at the start and that were not known to be committed, until they are handed out.
     var recovered: [Entry] = []
     var proposals = ProposalTable()

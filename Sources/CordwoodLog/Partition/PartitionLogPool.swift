@@ -243,7 +243,7 @@ public final class PartitionLogPool {
         await withUnsafeContinuation { continuation in
             wakeUp = continuation
             if let deadline {
-                timer = seams.clock.schedule(atNanoseconds: deadline) { [weak self] in self?.wake() }
+                timer = seams.clock.schedule(atNanoseconds: deadline) { [self] in wake() }
             }
         }
         if let timer { seams.clock.cancel(timer) }

@@ -78,13 +78,20 @@ extension SegmentedLogStore {
 
     /// True when an append of so many framed bytes has a preallocated place; the reserve does not count.
     public func canAdmit(bytes: Int) -> Bool {
-        guard health == .ok, let stream, let commit else { return false }
+        guard let admissibleBytes else { return false }
+        return bytes <= admissibleBytes
+    }
+
+    /// How many framed bytes have a preallocated place now; `nil` when nothing has.
+    public var admissibleBytes: Int? {
+        guard health == .ok, let stream, let commit, !commit.isStalled else { return nil }
         // A batch that does not fit leaves the rest of its segment unused, at most half of it: of the spares half can
         // be relied on, less what header, carry and seal take.
         let overhead = UInt64(4 * stream.alignmentBytes)
         let spares = (stream.pool?.readyBytes ?? 0) / 2
         let ready = stream.remainingBytes + (spares > overhead ? spares - overhead : 0)
-        return UInt64(bytes + commit.pendingBytes + stream.alignmentBytes) <= ready && !commit.isStalled
+        let taken = UInt64(commit.pendingBytes + stream.alignmentBytes)
+        return ready >= taken ? Int(ready - taken) : nil
     }
 
     // MARK: Tickets

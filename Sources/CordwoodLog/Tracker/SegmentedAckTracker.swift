@@ -43,7 +43,7 @@ public final class SegmentedAckTracker {
     /// other than a majority.
     public var onConfirmed: ((PartitionID) -> Void)?
 
-    var partitions: [Partition]
+    let partitions: FixedTable<Partition>
     var ring: TrackedRing
     var cursors: [Cursor] = []
     var classes: [QuorumClass] = []
@@ -62,7 +62,7 @@ public final class SegmentedAckTracker {
     public init(partitionCount: Int, startingAfter index: RaftIndex = 0) {
         invariant(
             PartitionDispatcherConfiguration.partitionCounts.contains(partitionCount), "\(partitionCount) partitions")
-        partitions = Array(repeating: Partition(), count: partitionCount)
+        partitions = FixedTable(repeating: Partition(), count: partitionCount)
         ring = TrackedRing(first: index.rawValue + 1)
         durable = index.rawValue
         commit = index.rawValue

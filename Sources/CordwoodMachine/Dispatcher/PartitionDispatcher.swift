@@ -49,7 +49,7 @@ public final class PartitionDispatcher {
     /// Called with a partition and its new W whenever W has moved.
     public var onVisible: ((PartitionID, UInt64) -> Void)?
 
-    var partitions: [Partition]
+    let partitions: FixedTable<Partition>
     var held: [Int: [HeldEvents]] = [:]
     private var queues: [PartitionQueueConfiguration]
     private var overrides: [PartitionID: PartitionDescriptor]
@@ -69,7 +69,7 @@ public final class PartitionDispatcher {
         self.configuration = configuration
         self.clock = clock
         tracker = SegmentedAckTracker(partitionCount: configuration.partitionCount, startingAfter: index)
-        partitions = Array(repeating: Partition(), count: configuration.partitionCount)
+        partitions = FixedTable(repeating: Partition(), count: configuration.partitionCount)
         queues = [configuration.queue]
         overrides = Dictionary(configuration.overrides.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
         lastRaftIndex = index.rawValue

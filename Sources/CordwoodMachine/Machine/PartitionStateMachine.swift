@@ -76,16 +76,32 @@ public struct PartitionCommand: Sendable {
 
 /// What a command did.
 public struct ApplyOutcome: Sendable, Hashable {
-    /// Told to the proposer, if it still waits.
-    public var answer: [UInt8]
+    private var bytes: AnswerBytes
     /// True when the command was looked at and turned down: recorded, without effect on the state.
     public var refused: Bool
     /// Events that the command produced; the watermark W counts them.
     public var eventCount: UInt32
 
     public init(answer: [UInt8] = [], refused: Bool = false, eventCount: UInt32 = 0) {
-        self.answer = answer
+        bytes = AnswerBytes(answer)
         self.refused = refused
         self.eventCount = eventCount
+    }
+
+    /// The same with an answer that lies somewhere: it is copied, without an allocation when it has up to 48 bytes.
+    public init(copying answer: UnsafeRawBufferPointer, refused: Bool = false, eventCount: UInt32 = 0) {
+        bytes = AnswerBytes(answer)
+        self.refused = refused
+        self.eventCount = eventCount
+    }
+    /// Told to the proposer, if it still waits.
+    public var answer: [UInt8] {
+        get { bytes.array }
+        set { bytes = AnswerBytes(newValue) }
+    }
+
+    /// Calls `body` with the answer where it lies.
+    public func withAnswerBytes<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        bytes.withUnsafeBytes(body)
     }
 }

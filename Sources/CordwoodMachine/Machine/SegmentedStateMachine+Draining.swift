@@ -129,7 +129,11 @@ extension SegmentedStateMachine {
     }
 
     func report(_ lane: PartitionLane, _ level: LogLevel, _ message: String) {
-        log.write(LogEvent(level, "machine", message, fields: [.init("partition", "\(lane.partition)")]))
+        report(lane.partition, level, message)
+    }
+
+    func report(_ partition: PartitionID, _ level: LogLevel, _ message: String) {
+        log.write(LogEvent(level, "machine", message, fields: [.init("partition", "\(partition)")]))
     }
 
     // MARK: Entries of several partitions

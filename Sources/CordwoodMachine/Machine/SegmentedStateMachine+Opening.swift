@@ -143,9 +143,7 @@ extension SegmentedStateMachine {
                 partition: partition, log: PartitionLogReader(lane.log),
                 derived: MachineFiles(partition: partition, snapshots: snapshots),
                 watermark: { [dispatcher] in dispatcher.watermark(of: partition) },
-                report: { [weak self, weak lane] line in
-                    if let lane { self?.report(lane, .info, line) }
-                }))
+                report: { [weak self] line in self?.report(partition, .info, line) }))
     }
 
     private func restore(_ machine: AnyPartitionStateMachine, _ state: [UInt8]) async throws {

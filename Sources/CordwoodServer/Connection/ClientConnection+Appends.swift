@@ -9,10 +9,10 @@ import CordwoodRESP
 extension ClientConnection: ProposalObserver {
     func proposalEnded(tag: UInt64, outcome: ProposalOutcome) {
         switch outcome {
-        case .applied(_, let result): end(tag, answer: result.answer)
+        case .applied(_, let result): end(tag, result)
         case .appliedByLeader(_, let timestampMicroseconds, let result):
             appends.setTimestamp(of: tag, milliseconds: timestampMicroseconds / 1000)
-            end(tag, answer: result.answer)
+            end(tag, result)
         case .durable, .buffered: appends.end(tag, .logged)
         case .unknown(let reason): appends.end(tag, .refused(CommandError(unknown: reason)))
         case .aborted: appends.end(tag, .refused(CommandError(.tryAgain, "entry was rolled back")))
@@ -21,9 +21,9 @@ extension ClientConnection: ProposalObserver {
         answerEndedAppends()
     }
 
-    private func end(_ tag: UInt64, answer: [UInt8]) {
+    private func end(_ tag: UInt64, _ outcome: ApplyOutcome) {
         do throws(DecodeError) {
-            end(tag, try AppendAnswer(decoding: answer))
+            end(tag, try outcome.withAnswerBytes { AppendAnswer.decode($0) }.get())
         } catch {
             appends.end(
                 tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
