@@ -240,7 +240,8 @@ extension Node {
         recovered = []
         gate?.install(through: position.index)
         core.step(.eligibility(mayCampaign: false, mayVote: true), into: &effects)
-        for waiter in proposals.takeAll() {
+        // What is dropped behind S the core still follows: it says so when another term is committed there.
+        for waiter in proposals.takeAll(in: 0..<position.index.next, term: nil) {
             waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.coveredBySnapshot))
         }
     }

@@ -122,8 +122,8 @@ public final class CatchUp {
         try store.placeInstallation(manifest.boundary, manifest: manifest.encoded())
     }
 
-    /// The last step: what was staged goes to its place, and the machines go on from there. When it throws, the machines
-    /// are not to be asked for anything any more.
+    /// The last step: what was staged goes to its place, and the machines go on from there. When it throws, the
+    /// machines are not to be asked for anything any more.
     func complete(_ manifest: SnapshotManifest, _ ticket: LogTicket) async throws(CatchUpError) {
         do throws(CatchUpError) {
             let restored = try await CatchUpError.lifting {

@@ -39,8 +39,10 @@ final class CatchUpStack {
             snapshots: SnapshotStore(
                 directory: configuration.directory + "/" + Node.Directory.snapshots, seams: seams),
             seams: seams, configuration: configuration.machines, factory: TallyMachine.make)
+        // Everything that such a replica takes is committed.
+        let last = store.nextIndex.previous
         _ = try await machines.recover(
-            checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: store.state.commitHint
+            checkpoint: store.checkpoint, retained: store.startIndex..<store.nextIndex, commit: last
         ) { try await store.entries(in: $0, maxBytes: 1 << 20) }
         return CatchUpStack(store, machines, configuration, fetch, seams, call)
     }

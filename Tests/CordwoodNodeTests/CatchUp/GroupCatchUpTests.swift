@@ -37,6 +37,44 @@ struct GroupCatchUpTests {
         }
     }
 
+    private static func expectEqual(_ node: Node, _ leader: Node, through index: RaftIndex) async {
+        for partition in (0..<4 as Range<UInt64>).map({ PartitionID($0) }) {
+            _ = await node.barrier(through: index, partitions: [partition], timeoutNanoseconds: 5_000_000_000)
+            #expect(await node.tallied(partition) == leader.tallied(partition))
+            #expect(node.watermark(of: partition) == leader.watermark(of: partition))
+        }
+    }
+
+    @Test func aNewMemberWithAnEmptyDirectoryIsBroughtUpBesideTheLoadAndBecomesAVoter() throws {
+        let world = VirtualWorld(seed: 12)
+        try world.run { seams in
+            var nodes = try await Self.found(seams)
+            let leader = await GroupTests.leader(of: nodes, seams)
+            try await Self.write(300, to: leader)
+            var isLoaded = true
+            seams.scheduler.spawn("load") {
+                while isLoaded { _ = try? await leader.tally("beside it", in: 2) }
+            }
+            var joining = Self.configuration("d")
+            joining.group = .joining(GroupTests.founders(["a", "b", "c"]).map(\.address))
+            let joined = try await Self.open(joining, seams)
+            nodes.append(joined)
+            while joined.status.log.boundary.index < 200 { await seams.clock.sleep(nanoseconds: 10_000_000) }
+            while true {
+                do {
+                    _ = try await leader.operate(.promote(name: "d"))
+                    break
+                } catch { await seams.clock.sleep(nanoseconds: 50_000_000) }
+            }
+            isLoaded = false
+            let index = try await leader.readIndex()
+            while joined.status.dispatched < index { await seams.clock.sleep(nanoseconds: 10_000_000) }
+            #expect(joined.membership.configuration.voters.contains(joined.replica))
+            await Self.expectEqual(joined, leader, through: index)
+            for node in nodes { try await node.close() }
+        }
+    }
+
     @Test func aFollowerBehindTheTruncatedLogIsBroughtUpByASnapshot() throws {
         let world = VirtualWorld(seed: 11)
         try world.run { seams in
@@ -54,13 +92,7 @@ struct GroupCatchUpTests {
             let index = try await leader.readIndex()
             while nodes[away].status.dispatched < index { await seams.clock.sleep(nanoseconds: 10_000_000) }
             #expect(nodes[away].status.log.boundary.index > 30)
-            for partition in 0..<4 as Range<UInt64> {
-                let partition = PartitionID(partition)
-                _ = await nodes[away].barrier(
-                    through: index, partitions: [partition], timeoutNanoseconds: 5_000_000_000)
-                #expect(await nodes[away].tallied(partition) == leader.tallied(partition))
-                #expect(nodes[away].watermark(of: partition) == leader.watermark(of: partition))
-            }
+            await Self.expectEqual(nodes[away], leader, through: index)
             for node in nodes { try await node.close() }
         }
     }
