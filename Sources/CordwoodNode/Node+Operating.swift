@@ -47,6 +47,9 @@ extension Node {
         dispatcher.status(of: partition, nowNanoseconds: seams.clock.monotonicNanoseconds)
     }
 
+    /// Lets a partition stand still until it is unfrozen. False when it cannot now.
+    public func freeze(_ partition: PartitionID) async -> Bool { await machines.freeze(partition) }
+
     /// Lets a frozen partition go on where it stopped. False when it does not stand still, or when what stopped it lies
     /// in its files.
     @discardableResult

@@ -44,6 +44,7 @@ extension Node {
         guard payload.count <= configuration.maxEntryBytes else {
             throw .tooLarge(bytes: payload.count, limit: configuration.maxEntryBytes)
         }
+        if machines.frozenCount > 0, machines.frozenReason(of: partition) != nil { throw .frozen(partition) }
         armTurn()
         let admission: PartitionAdmission
         do throws(AdmissionError) {
@@ -117,8 +118,21 @@ extension Node {
         seams.scheduler.atEndOfTurn { [self] in
             isTurnArmed = false
             step(.endTurn)
-            store.endBatch()
+            endBatchWhenDue()
             if !bufferedIndexes.isEmpty { answerBuffered() }
+        }
+    }
+
+    /// Lets the turn's batch go, or waits for more entries first, as configured.
+    private func endBatchWhenDue() {
+        guard configuration.commitDelayNanoseconds > 0 else { return store.endBatch() }
+        guard !isBatchDelayed else { return }
+        isBatchDelayed = true
+        _ = seams.clock.schedule(
+            atNanoseconds: seams.clock.monotonicNanoseconds + configuration.commitDelayNanoseconds
+        ) { [weak self] in
+            self?.isBatchDelayed = false
+            self?.store.endBatch()
         }
     }
 

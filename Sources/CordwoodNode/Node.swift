@@ -98,6 +98,8 @@ public final class Node {
     public internal(set) var forwardedCount: UInt64 = 0
 
     var isTurnArmed = false
+    /// A batch waits for more entries.
+    var isBatchDelayed = false
     var turnNanoseconds: UInt64 = 0
     var turnMicroseconds: Int64 = 0
     var lastTimestampMicroseconds: Int64

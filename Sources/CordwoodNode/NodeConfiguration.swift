@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
     /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
     /// opens.
     public var log: LogStoreOptions
+    /// How long a batch of the log waits for more entries; 0 is natural batching.
+    public var commitDelayNanoseconds: UInt64
     /// What opening does with entries that the partitions had not persisted.
     public var recoveryPolicy: RecoveryPolicy
     /// Length at which a partition log begins another file, in bytes.
@@ -71,6 +73,7 @@ public struct NodeConfiguration: Sendable {
         peers = PeerConfiguration()
         catchUp = CatchUpConfiguration()
         log = LogStoreOptions()
+        commitDelayNanoseconds = 0
         recoveryPolicy = .forward
         partitionSegmentBytes = 64 << 20
         maxOpenFiles = 4096

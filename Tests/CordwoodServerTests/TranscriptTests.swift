@@ -178,6 +178,22 @@ struct Transcript {
         ]).play()
     }
 
+    @Test func aPartitionStandsStillAndGoesOnAsAnOperatorSays() throws {
+        try Transcript(lines: [
+            ("EAPPEND s1 a EVENT_ID \(eventID(1)) TIMESTAMP 1\r\n", appended(1, sequence: 0, version: 0, timestamp: 1)),
+            ("CORDWOOD.PARTITION FREEZE 12\r\n", "+OK\r\n"), ("CORDWOOD.PARTITION FREEZE 12\r\n", "+OK\r\n"),
+            ("EAPPEND s1 a EVENT_ID \(eventID(2)) TIMESTAMP 2\r\n", "-FROZEN partition 12 is frozen\r\n"),
+            ("ESVER s1\r\n", ":0\r\n"),
+            ("CORDWOOD.PARTITION UNFREEZE 12\r\n", "+OK\r\n"),
+            ("EAPPEND s1 a EVENT_ID \(eventID(2)) TIMESTAMP 2\r\n", appended(2, sequence: 1, version: 1, timestamp: 2)),
+            (
+                "CORDWOOD.PARTITION UNFREEZE 12\r\n",
+                "-ERR partition 12 cannot go on: it is not frozen, or its files need a restart\r\n"
+            ),
+            ("CORDWOOD.PARTITION FREEZE 32\r\n", "-NOTFOUND partition 32 not found: the node has 32\r\n"),
+        ]).play()
+    }
+
     @Test func whoAsksForLessIsAnsweredBeforeVersionAndSequenceExist() throws {
         func early(_ id: Int, _ level: String) -> String {
             "*14\r\n+event_id\r\n+\(eventID(id))\r\n+partition_key\r\n+\(keyOfS1)\r\n+partition_id\r\n:12\r\n"

@@ -29,8 +29,9 @@ extension AppendOnlyFile {
     }
 
     /// Goes on with a stream that was read and found clean or torn, in the order that a crash at any point allows: what
-    /// was never promised and is discarded is copied, what was readable but not promised is made durable again, and a
-    /// recovery record begins a new epoch. Repeating it after a crash gives the same stream.
+    /// was never promised and is discarded is copied, what was readable but not promised is made durable again, a torn
+    /// batch at the accepted end is made invalid for good, and a recovery record begins a new epoch. Repeating it after
+    /// a crash at any point gives the same stream.
     public static func resume(
         _ scan: StreamScan, directory: String, namePrefix: String = "", policy: FilePolicy, identity: LogIdentity,
         carry: CarrySource, seams: Seams
@@ -39,6 +40,7 @@ extension AppendOnlyFile {
             throw .invalidArgument("a damaged stream cannot be written")
         }
         let pool = makePool(directory, policy, seams)
+        let copies: [KeptCopy]
         do throws(IOError) {
             if let pool {
                 try await pool.adopt(scan.spares)
@@ -46,7 +48,8 @@ extension AppendOnlyFile {
                 for name in scan.spares { try await seams.files.remove(directory + "/" + name) }
             }
             try await keepDiscarded(scan, last, seams.files)
-            try await harden(scan, seams.files)
+            copies = try await harden(scan, directory, namePrefix, seams.files)
+            try await scrub(scan, last, seams)
         } catch {
             throw error.reason == .noSpace ? .noSpace(error.description) : .unavailable(error.description)
         }
@@ -58,6 +61,7 @@ extension AppendOnlyFile {
                 fileBytes: last.fileBytes), pool: pool, seams: seams)
         stream.segments[stream.segments.count - 1].status = .active
         try await stream.recordRecovery(of: scan, carry: carry)
+        for copy in copies { await copy.remove(seams.files) }
         return stream
     }
 
@@ -115,7 +119,11 @@ extension AppendOnlyFile {
     }
 
     /// Writes what was readable but not promised again, in place and with identical bytes, through the durable path.
-    private static func harden(_ scan: StreamScan, _ files: any FileSystem) async throws(IOError) {
+    /// Before a piece is written a copy of it is durable elsewhere; gives these copies, as far as there was room.
+    private static func harden(
+        _ scan: StreamScan, _ directory: String, _ prefix: String, _ files: any FileSystem
+    ) async throws(IOError) -> [KeptCopy] {
+        var copies: [KeptCopy] = []
         for segment in scan.segments where segment.position > scan.promise {
             let start =
                 segment.header.segment == scan.promise.segment
@@ -130,6 +138,10 @@ extension AppendOnlyFile {
                     guard count == wanted else {
                         throw IOError(.device, operation: "read", subject: segment.path)
                     }
+                    if let name = SegmentName(segment.name, prefix: prefix) {
+                        let copy = KeptCopy(directory: directory, segment: name, offset: offset)
+                        if try await copy.write(buffer[0..<count], files) { copies.append(copy) }
+                    }
                     try await file.write(buffer, 0..<count, at: offset, durable: true)
                     offset += UInt64(count)
                 }
@@ -140,6 +152,35 @@ extension AppendOnlyFile {
             }
             await file.close()
         }
+        return copies
+    }
+
+    /// Makes a torn batch at the accepted end invalid for good, before anything is written over it: its first block is
+    /// filled with bytes that nobody could foresee.
+    ///
+    /// A batch may lack nothing but zeros of its padding. What is written over it, torn by another crash, could bring
+    /// just these, and the next recovery would keep what this one dropped. Behind this write it cannot: a sector of it
+    /// that persists is none of the batch's, and the block's first sector is the batch's header.
+    private static func scrub(
+        _ scan: StreamScan, _ last: StreamScan.Segment, _ seams: Seams
+    ) async throws(IOError) {
+        guard case .torn = scan.verdict else { return }
+        let block = IOBuffer(count: last.header.alignmentBytes)
+        guard scan.end.offset + UInt64(block.count) <= last.fileBytes else { return }
+        var offset = 0
+        while offset < block.count {
+            block.bytes.storeBytes(of: seams.random.next() | 1, toByteOffset: offset, as: UInt64.self)
+            offset += 8
+        }
+        let file = try await seams.files.open(last.path, FileMode(.mustExist, writable: true, direct: true))
+        do throws(IOError) {
+            try await file.write(block, 0..<block.count, at: scan.end.offset, durable: true)
+            try await file.sync()
+        } catch {
+            await file.close()
+            throw error
+        }
+        await file.close()
     }
 
     private func recordRecovery(of scan: StreamScan, carry: CarrySource) async throws(LogError) {

@@ -37,7 +37,9 @@ struct SegmentCatalog {
             let rest = String(entry.name.dropFirst(prefix.count))
             if SegmentPool.isSpare(rest) || SegmentPool.isUnfinished(rest) {
                 catalog.spares.append(entry.name)
-            } else if !known.contains(entry.name), !entry.name.hasSuffix(".broken") {
+            } else if !known.contains(entry.name), !entry.name.hasSuffix(".broken"),
+                !entry.name.hasSuffix(KeptCopy.suffix)
+            {
                 catalog.unknown.append(entry.name)
             }
         }

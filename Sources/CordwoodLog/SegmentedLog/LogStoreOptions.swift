@@ -9,6 +9,8 @@ public struct LogStoreOptions: Sendable {
     public var maximumEntryBytes = 16 << 20
     /// A batch is closed when the next record would make it larger, in bytes.
     public var batchBytes = 1 << 20
+    /// A batch is closed when it holds so many records.
+    public var batchRecords = 16_384
     /// Batches in flight, 1 to 4.
     public var depth = 1
     /// Preallocated segments that are kept ready.

@@ -64,6 +64,10 @@ extension SegmentedLogStore {
         _ directory: String, _ identity: StoreIdentity?, _ options: LogStoreOptions, _ lock: any FileLock,
         _ seams: Seams
     ) async throws(LogError) -> SegmentedLogStore {
+        let copies: [KeptCopy]
+        do { copies = try await KeptCopy.restore(directory, prefix: "", seams.files) } catch {
+            throw .unavailable(error.description)
+        }
         var scanOptions = StreamScanner.Options()
         scanOptions.knownNames = [lockName]
         let scanner = StreamScanner(
@@ -112,6 +116,7 @@ extension SegmentedLogStore {
                     boundary: contents.boundary, predecessor: predecessor, last: contents.last,
                     checkpoint: checkpoint, firstSegment: contents.firstSegment, gates: contents.gates)
             }, seams: seams)
+        for copy in copies { await copy.remove(seams.files) }
         try await stream.discard(scan.leftovers)
         try await stream.release(before: contents.firstSegment)
         replay.resumed(in: stream.epoch)

@@ -89,7 +89,8 @@ public final class SegmentedLogStore: RaftLogStore {
             commit = GroupCommit(
                 stream: stream,
                 limits: .init(
-                    batchBytes: min(options.batchBytes, Int(options.segmentBytes / 2)), depth: options.depth,
+                    batchBytes: min(options.batchBytes, Int(options.segmentBytes / 2)),
+                    batchRecords: options.batchRecords, depth: options.depth,
                     promiseDelayNanoseconds: options.promiseDelayNanoseconds),
                 state: StreamState(), seams: seams, currentState: { StreamState() },
                 carry: { predecessor, state in

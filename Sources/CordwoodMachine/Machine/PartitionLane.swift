@@ -41,6 +41,8 @@ final class PartitionLane {
     var lastSnapshotBytes = 0
     var wantsSnapshot = false
     var isSnapshotting = false
+    /// An operator wants the partition to stand still: it does at the next record.
+    var wantsFreeze = false
     var waiters: [UnsafeContinuation<Void, Never>] = []
 
     init(partition: PartitionID, log: PartitionLogStore) {

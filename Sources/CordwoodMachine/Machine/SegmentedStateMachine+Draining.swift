@@ -34,6 +34,7 @@ extension SegmentedStateMachine {
                 lane.state = .idle
                 break
             }
+            if lane.wantsFreeze { return freeze(lane, "by an operator") }
             if lane.wantsSnapshot { await takeSnapshot(lane) }
             guard lane.state == .draining else { return }
             guard lane.applied < lane.handed else {
@@ -42,7 +43,7 @@ extension SegmentedStateMachine {
                 return
             }
             guard let records = await next(lane, configuration.drainCount) else { return }
-            for record in records where !isSuspended {
+            for record in records where !isSuspended && !lane.wantsFreeze {
                 guard await apply(record, lane) else { return }
             }
             lane.resumeWaiters()
@@ -123,6 +124,8 @@ extension SegmentedStateMachine {
         default: break
         }
         lane.state = .frozen(reason)
+        lane.wantsFreeze = false
+        frozenCount += 1
         report(lane, .error, "partition frozen: \(reason)")
         lane.resumeWaiters()
         onFrozen?(lane.partition, reason)

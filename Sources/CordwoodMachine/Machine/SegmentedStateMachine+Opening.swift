@@ -186,6 +186,22 @@ extension SegmentedStateMachine {
 
     // MARK: For operators
 
+    /// Lets a partition stand still between two records until it is unfrozen: what is visible can be read, nothing more
+    /// is applied. False when there is no such partition, or when it waits for other participants of an entry.
+    public func freeze(_ partition: PartitionID) async -> Bool {
+        guard await machine(of: partition) != nil, let lane = lanes[Int(partition.rawValue)] else { return false }
+        switch lane.state {
+        case .idle: freeze(lane, "by an operator")
+        case .draining: lane.wantsFreeze = true
+        case .frozen: break
+        case .closed, .opening, .meeting, .retired: return false
+        }
+        while lane.wantsFreeze, lane.state == .draining { await withUnsafeContinuation { lane.waiters.append($0) } }
+        if case .frozen = lane.state { return true }
+        lane.wantsFreeze = false
+        return false
+    }
+
     /// Lets a frozen partition go on where it stopped. False when it is not frozen, or when what stopped it lies in its
     /// files and only a restart can read them again.
     @discardableResult
@@ -194,6 +210,7 @@ extension SegmentedStateMachine {
             case .frozen = lane.state
         else { return false }
         if lane.log.openState.failure != nil { return false }
+        frozenCount -= 1
         report(lane, .info, "partition unfrozen")
         if lane.machine == nil { beginOpening(lane) } else { beginDraining(lane) }
         return true

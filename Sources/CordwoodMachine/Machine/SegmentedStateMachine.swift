@@ -77,6 +77,8 @@ public final class SegmentedStateMachine {
     var openingCount = 0
     /// Lanes with a task under way, for `close`.
     var activeCount = 0
+    /// Partitions that stand still.
+    public internal(set) var frozenCount = 0
     var idlers: [() -> Void] = []
 
     public init(

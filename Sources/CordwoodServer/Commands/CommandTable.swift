@@ -76,8 +76,8 @@ struct CommandTable {
             "Tells how far the log can be truncated, and who holds it"),
         .init(
             .partition, "CORDWOOD.PARTITION", arity: -2, [.admin], .administration,
-            syntax: "STATUS partition | LIST [STATE state] | UNFREEZE partition",
-            "Shows partitions, lets a frozen one go on"),
+            syntax: "STATUS partition | LIST [STATE state] | FREEZE partition | UNFREEZE partition",
+            "Shows partitions, lets one stand still and go on"),
         .init(
             .log, "CORDWOOD.LOG", arity: 2, [.admin], .administration, syntax: "STATUS | FLUSH",
             "Shows the log, or waits until it is durable"),

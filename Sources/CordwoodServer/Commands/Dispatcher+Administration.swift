@@ -58,6 +58,13 @@ extension Dispatcher {
             let statuses = server.partitionStatuses.filter { state == nil || server.stateName(of: $0) == state }
             connection.output.array(statuses.count)
             for status in statuses { describe(status, to: &connection.output) }
+        case name.matches("FREEZE"):
+            let partition = try server.events.partition(&arguments)
+            try arguments.end()
+            guard await server.node.freeze(partition) else {
+                throw CommandError(.tryAgain, "partition \(partition) cannot stand still now")
+            }
+            connection.output.simple("OK")
         case name.matches("UNFREEZE"):
             let partition = try server.events.partition(&arguments)
             try arguments.end()

@@ -22,6 +22,8 @@ extension NodeConfiguration {
         log.segmentBytes = options[NodeOption.segmentSize]
         log.spareSegments = options[NodeOption.segmentPreallocate]
         log.depth = options[NodeOption.commitDepth]
+        log.batchRecords = options[NodeOption.commitMaxBatch]
+        commitDelayNanoseconds = options[NodeOption.commitDelay]
         log.ackGate = options[NodeOption.ackGate].gate
         recoveryPolicy = options[NodeOption.recoveryPolicy]
         log.batchBytes = Int(options[NodeOption.commitMaxBytes])

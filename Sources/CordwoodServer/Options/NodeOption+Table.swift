@@ -12,7 +12,8 @@ extension NodeOption {
             version: version,
             options: [
                 dir.declaration, nodeName.declaration, partitionCount.declaration, segmentSize.declaration,
-                segmentPreallocate.declaration, commitDepth.declaration, commitMaxBytes.declaration,
+                segmentPreallocate.declaration, commitDepth.declaration, commitDelay.declaration,
+                commitMaxBatch.declaration, commitMaxBytes.declaration,
                 commitMaxUnflushed.declaration, partitionLogSyncAge.declaration, partitionLogSegmentSize.declaration,
                 ackGate.declaration, recoveryPolicy.declaration, cacheCapacity.declaration, floorMaxPinned.declaration,
                 admissionMaxInflight.declaration,

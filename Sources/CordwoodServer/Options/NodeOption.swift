@@ -34,6 +34,11 @@ public enum NodeOption {
     public static let commitMaxBytes = Option<UInt64>.size(
         "commit.max-bytes", default: 256 * kibibyte, in: 4 * kibibyte...8 * mebibyte,
         "Bytes after which a batch closes; a larger entry is a batch of its own")
+    public static let commitDelay = Option<UInt64>.duration(
+        "commit.delay", default: 0, in: 0...second,
+        "Time that a batch waits for more entries; 0 is natural batching: while one is written, the next fills")
+    public static let commitMaxBatch = Option<Int>.integer(
+        "commit.max-batch", default: 4096, in: 1...16_384, "Entries after which a batch closes")
     public static let commitMaxUnflushed = Option<UInt64>.size(
         "commit.max-unflushed", default: 64 * mebibyte, in: mebibyte...4 * gibibyte,
         "Bytes proposed and not yet committed above which no proposal is admitted")

@@ -16,6 +16,8 @@ extension InfoReport {
         info.line("rdb_bgsave_in_progress", 0)
         info.line("aof_rewrite_in_progress", 0)
         info.line("store_state", storeState(status))
+        info.line("ack_gate", "\(server.node.configuration.log.ackGate)")
+        info.line("recovery_policy", server.node.configuration.recoveryPolicy.rawValue)
         info.line("recovery", server.node.recovery.outcome.rawValue)
         info.line("torn_tail_bytes", server.node.recovery.discardedBytes)
         info.line("partition_log_syncs", server.node.partitionLogStatistics.syncs)
