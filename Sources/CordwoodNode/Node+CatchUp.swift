@@ -53,6 +53,12 @@ extension Node {
         }
     }
 
+    /// The snapshot that this node takes from others, or took last.
+    public var catchUpProgress: CatchUp.Progress? { transfers.catchUp?.progress }
+
+    /// Pieces of a snapshot are being fetched or put in place.
+    public var isCatchingUp: Bool { transfers.current != nil }
+
     // MARK: Offering
 
     /// A peer needs what the log no longer holds: a manifest is made for it, again and again until there is one.

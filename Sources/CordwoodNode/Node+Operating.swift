@@ -86,13 +86,18 @@ extension Node {
         let partitionFloor = dispatcher.floor
         let covered = maintenance.checkpointCovers
         let commit = core.commitIndex
-        let floor = min(partitionFloor, commit.next)
+        let laggard = wantedByLaggard
+        let pins = transfers.source?.pins ?? []
+        let floor = min(
+            partitionFloor, commit.next, laggard?.index ?? .init(.max), pins.map(\.index).min() ?? .init(.max))
         var holders: [FloorReport.Holder] = []
         if let holder = dispatcher.floorHolder, partitionFloor <= commit {
             let progress = dispatcher.progress(of: holder) ?? PartitionProgress()
             let reason: FloorReport.Holder.Reason = progress.applied < progress.persisted ? .applied : .persisted
             holders.append(.init(partition: holder, reason: reason, index: partitionFloor))
         }
+        for pin in pins { holders.append(.init(replica: pin.peer, reason: .transfer, index: pin.index)) }
+        if let laggard { holders.append(.init(replica: laggard.replica, reason: .replica, index: laggard.index)) }
         if holders.isEmpty { holders.append(.init(partition: nil, reason: .commit, index: commit.next)) }
         if covered.next < floor { holders.append(.init(partition: nil, reason: .checkpoint, index: covered.next)) }
         return FloorReport(

@@ -35,10 +35,16 @@ public struct FloorReport: Hashable, Sendable {
             case checkpoint
             case persisted
             case applied
+            /// A member brings itself up from pieces that were offered to it.
+            case transfer
+            /// A member lags behind, within the retention bounds.
+            case replica
         }
 
         /// `nil` when no partition is meant.
         public var partition: PartitionID?
+        /// The member that a transfer or the retention is for.
+        public var replica: ReplicaID?
         public var reason: Reason
         /// The lowest Raft index that it needs.
         public var index: RaftIndex

@@ -15,7 +15,7 @@ struct BenchCommand: Sendable {
         self.run = run
     }
 
-    static let all: [BenchCommand] = [.device, .loop, .append, .recovery, .read, .events, .core]
+    static let all: [BenchCommand] = [.device, .loop, .append, .recovery, .read, .events, .core, .catchUp]
 }
 
 /// One call of a sub-command.

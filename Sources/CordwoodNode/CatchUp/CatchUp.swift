@@ -22,6 +22,8 @@ public final class CatchUp {
         public var heldPartitions: Int
         public var fetchedPartitions: Int
         public var damagedPieces: Int
+        /// How long pieces have been moving.
+        public var nanoseconds: UInt64
     }
 
     /// Asks a replica's service `piece`.
@@ -34,7 +36,7 @@ public final class CatchUp {
     private let call: Call
     private let log: any LogSink
     private let seams: Seams
-    private var current: (fetch: SnapshotFetch, position: LogPosition)?
+    private var current: (fetch: SnapshotFetch, position: LogPosition, beganNanoseconds: UInt64)?
     private var last: Progress?
 
     /// - Parameter directory: where pieces are staged; the same for all the life of a data directory.
@@ -55,17 +57,16 @@ public final class CatchUp {
 
     /// The transfer under way, or the last one.
     public var progress: Progress? {
-        current.map { Self.progress($0.position, $0.fetch.statistics) } ?? last
+        guard let current else { return last }
+        let statistics = current.fetch.statistics
+        return Progress(
+            position: current.position, fetchedBytes: statistics.fetchedBytes, pieces: statistics.pieces,
+            heldPartitions: statistics.heldPartitions, fetchedPartitions: statistics.fetchedPartitions,
+            damagedPieces: statistics.damagedPieces,
+            nanoseconds: seams.clock.monotonicNanoseconds - current.beganNanoseconds)
     }
 
     public var isFetching: Bool { current != nil }
-
-    private static func progress(_ position: LogPosition, _ statistics: SnapshotFetch.Statistics) -> Progress {
-        Progress(
-            position: position, fetchedBytes: statistics.fetchedBytes, pieces: statistics.pieces,
-            heldPartitions: statistics.heldPartitions, fetchedPartitions: statistics.fetchedPartitions,
-            damagedPieces: statistics.damagedPieces)
-    }
 
     /// Brings over what the manifest names and this node lacks. On return all of it is staged, verified and durable.
     ///
@@ -83,7 +84,7 @@ public final class CatchUp {
             committed: { [machines] partition in
                 (try? machines.dispatcher.tracker.committedIndex(of: partition)) ?? 0
             }, call: call)
-        current = (fetch, manifest.position)
+        current = (fetch, manifest.position, seams.clock.monotonicNanoseconds)
         defer {
             last = progress
             current = nil

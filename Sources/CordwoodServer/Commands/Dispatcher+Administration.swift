@@ -27,10 +27,16 @@ extension Dispatcher {
         connection.output.simple("held_by")
         connection.output.array(report.heldBy.count)
         for holder in report.heldBy {
-            connection.output.map(3)
+            connection.output.map(4)
             connection.output.simple("partition")
             if let partition = holder.partition {
                 connection.output.integer(partition.rawValue)
+            } else {
+                connection.output.null()
+            }
+            connection.output.simple("replica")
+            if let replica = holder.replica {
+                connection.output.integer(replica.rawValue)
             } else {
                 connection.output.null()
             }

@@ -16,6 +16,9 @@ extension NodeConfiguration {
         becomesVoter = options[NodeOption.clusterJoinAs] == .voter
         retentionBytes = options[NodeOption.retentionBytes]
         retentionNanoseconds = options[NodeOption.retentionTime]
+        catchUp.bytesPerSecond = options[NodeOption.catchUpRate]
+        catchUp.maxPinnedBytes = retentionBytes
+        catchUp.maxPinnedNanoseconds = retentionNanoseconds
         // A count that nobody stated is that of the directory, where there is one already.
         let isCountStated = options.setting("partition.count")?.source != .defaultValue
         partitionCount = isCountStated ? options[NodeOption.partitionCount] : nil

@@ -22,7 +22,7 @@ extension NodeOption {
                 advertisedClientAddress.declaration, routing.declaration, peerAddress.declaration,
                 advertisedPeerAddress.declaration, defaultProtocol.declaration, clusterFounders.declaration,
                 clusterJoin.declaration, clusterJoinAs.declaration, retentionBytes.declaration,
-                retentionTime.declaration, readsMode.declaration,
+                retentionTime.declaration, catchUpRate.declaration, readsMode.declaration,
                 maxClients.declaration, maxFrame.declaration, maxEvent.declaration, maxTransactionEvents.declaration,
                 maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
                 idleTimeout.declaration, requestTimeout.declaration, replyTimeout.declaration, raftTick.declaration,

@@ -153,6 +153,9 @@ public enum NodeOption {
     public static let retentionTime = Option<UInt64>.duration(
         "replication.retention-time", default: 24 * 3600 * second, in: second...365 * 86_400 * second,
         "How long a member that is not heard may hold back the leader's log")
+    public static let catchUpRate = Option<UInt64>.size(
+        "replication.catch-up-rate", default: 64 * mebibyte, in: 64 << 10...1024 * gibibyte,
+        "Bytes of a snapshot's pieces that a node behind the log takes in a second")
 
     // MARK: Consensus
 
