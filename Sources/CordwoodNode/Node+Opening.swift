@@ -171,6 +171,7 @@ extension Node {
             do throws(DecodeError) { membership = try Membership(decoding: checkpoint.configuration) } catch {
                 throw .inconsistent("the checkpoint's configuration cannot be read: \(error)")
             }
+            try checkGroup(configuration, membership, store)
             if let wanted = configuration.partitionCount, wanted != membership.partitionCount {
                 throw .configuration(
                     "\(wanted) partitions are asked for, but \(configuration.directory) was made with "
@@ -196,6 +197,17 @@ extension Node {
         } catch { throw .log(error) }
         if admission != nil { try await GroupEntrance.close(configuration.directory, seams) }
         return membership
+    }
+
+    /// A directory that has a group of its own does not become part of another one; without a word it would go on by
+    /// itself and take what was meant for the others.
+    private static func checkGroup(
+        _ configuration: NodeConfiguration, _ membership: Membership, _ store: SegmentedLogStore
+    ) throws(NodeError) {
+        guard membership.members.count == 1, configuration.group.meetsOthers else { return }
+        throw .configuration(
+            "\(configuration.directory) holds a group of its own, cluster \(store.identity.cluster), with this node as "
+                + "its only member: it can neither found nor join another one")
     }
 
     /// What recovery learnt from the entries that the log retains.

@@ -22,9 +22,7 @@ extension Node {
             return
         }
         let transport = PeerTransport(
-            identity: PeerIdentity(
-                cluster: identity.cluster, name: configuration.name, replica: replica,
-                address: address.port == 0 ? nil : SocketAddress(parsing: configuration.advertisedAddress(address))),
+            identity: PeerIdentity(cluster: identity.cluster, name: configuration.name, replica: replica),
             configuration: configuration.peers, seams: seams, log: log)
         transport.isRetired = { [unowned self] in membership.isRetired($0) }
         transport.onMessage = { [unowned self] in received($0, entries: $1, attachment: $2) }
@@ -34,9 +32,12 @@ extension Node {
         }
         serve(transport)
         openTransfers(transport)
-        do throws(IOError) { peerAddress = try await transport.listen(on: address) } catch {
-            throw .log(.unavailable("\(address): \(error)"))
-        }
+        do throws(IOError) {
+            let bound = try await transport.listen(on: address)
+            peerAddress = bound
+            // Whoever does not know this node's address hears it from the node itself.
+            transport.identity.address = SocketAddress(parsing: configuration.advertisedAddress(bound))
+        } catch { throw .log(.unavailable("\(address): \(error)")) }
         peers = transport
         tellPeers()
         evictedThrough = store.firstRecentIndex.previous

@@ -123,12 +123,14 @@ import Testing
             options: try nodeOptions([
                 "--peer-listen", "127.0.0.1:0", "--cluster-join", "h1:7001,h2:7001", "--cluster-join-as", "learner",
                 "--replication-retention-bytes", "1GiB", "--replication-retention-time", "1h",
+                "--replication-catch-up-rate", "1MiB",
             ]))
         #expect(
             joiner.group
                 == .joining([SocketAddress(host: "h1", port: 7001), SocketAddress(host: "h2", port: 7001)]))
         #expect(!joiner.becomesVoter && joiner.retentionBytes == 1 << 30)
         #expect(joiner.retentionNanoseconds == 3_600_000_000_000)
+        #expect(joiner.catchUp.maxPinnedBytes == 1 << 30 && joiner.catchUp.bytesPerSecond == 1 << 20)
     }
 
     @Test func aPartitionCountThatNobodyStatedIsLeftToTheDirectory() throws {

@@ -12,8 +12,11 @@ final class NodeProcess {
     private let process = Process()
     private let scratch: TemporaryFolder
 
-    /// Starts a node on `data` and waits until it serves. `wrapper` is a command that runs the node's command.
-    init(on data: URL, io: String = "auto", options: [String] = [], wrapper: [String] = []) throws {
+    /// Starts a node on `data` and waits until it serves, unless it is not to. `wrapper` is a command that runs the
+    /// node's command.
+    init(
+        on data: URL, io: String = "auto", options: [String] = [], wrapper: [String] = [], waits: Bool = true
+    ) throws {
         scratch = try TemporaryFolder()
         let node = Checkout.program("cordwood-node")
         process.executableURL = URL(filePath: "/usr/bin/env")
@@ -24,7 +27,7 @@ final class NodeProcess {
         process.standardOutput = try scratch.openFile("output")
         process.standardError = try scratch.openFile("errors")
         try process.run()
-        try waitUntilReady()
+        if waits { try waitUntilReady() }
     }
 
     deinit { kill() }
@@ -37,6 +40,16 @@ final class NodeProcess {
         guard process.isRunning else { return }
         Foundation.kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
+    }
+
+    /// The exit code of a node that ends by itself; `nil` when it does not within the time.
+    func exitCode(within seconds: Int) -> Int32? {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while process.isRunning {
+            if ContinuousClock.now > deadline { return nil }
+            usleep(5000)
+        }
+        return process.terminationStatus
     }
 
     /// SIGTERM, and the exit code.
@@ -52,7 +65,8 @@ final class NodeProcess {
         return run.output.trimmingCharacters(in: .newlines)
     }
 
-    private func waitUntilReady() throws {
+    /// Returns when the node serves clients.
+    func waitUntilReady() throws {
         let deadline = ContinuousClock.now + .seconds(20)
         while ContinuousClock.now < deadline {
             if let match = scratch.contents("output").firstMatch(of: /(?m)^ready\b.*?\bclient=\S*?:(\d+)/) {
@@ -67,4 +81,10 @@ final class NodeProcess {
         kill()
         throw NotReady(description: "no ready line within 20 s:\n\(errors)")
     }
+}
+
+/// The value behind a key in what `redis-cli` prints of a flat array when its output is no terminal.
+func field(_ name: String, of answer: String) -> String? {
+    let lines = answer.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    return lines.firstIndex(of: name).flatMap { $0 + 1 < lines.count ? lines[$0 + 1] : nil }
 }

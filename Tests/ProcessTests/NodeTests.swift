@@ -61,10 +61,4 @@ struct NodeTests {
         for word in ["commit", "depth", "9", "1", "4"] { #expect(run.errors.contains(word), "\(run.said)") }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == [])
     }
-
-    /// The value behind a key in what `redis-cli` prints of a flat array when its output is no terminal.
-    private func field(_ name: String, of answer: String) -> String? {
-        let lines = answer.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        return lines.firstIndex(of: name).flatMap { $0 + 1 < lines.count ? lines[$0 + 1] : nil }
-    }
 }

@@ -13,6 +13,15 @@ public enum GroupStart: Hashable, Sendable {
     /// Asks one of these members to be taken in, as a learner first.
     case joining([SocketAddress])
 
+    /// Whether a new directory is one of several from the start.
+    var meetsOthers: Bool {
+        switch self {
+        case .alone: false
+        case .founding(let founders): founders.count > 1
+        case .joining: true
+        }
+    }
+
     /// A member of the first configuration.
     public struct Founder: Hashable, Sendable {
         public var name: String

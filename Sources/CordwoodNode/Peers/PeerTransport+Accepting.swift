@@ -48,7 +48,9 @@ extension PeerTransport {
                 throw DecodeError.invalid(field: "first frame of a peer", value: 0)
             }
             if let (reason, text) = flaw(in: hello) {
-                note(.error, "refused \(hello.identity.name): \(text)", from: connection.peerAddress)
+                note(
+                    reason == .notReady ? .debug : .error, "refused \(hello.identity.name): \(text)",
+                    from: connection.peerAddress)
                 try await connection.sendHandshake(
                     .refusal(PeerParting(reason, cluster: identity.cluster, text)))
                 // The other side reads the refusal and closes; its time to do so is that of the handshake.

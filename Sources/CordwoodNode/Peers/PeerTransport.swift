@@ -274,7 +274,9 @@ public final class PeerTransport {
     func pause(after error: PeerError, _ failures: inout PeerFailures, _ peer: PeerAddress) -> UInt64 {
         let isRefused =
             switch error {
-            case .wrongCluster, .retired, .rejected: true
+            case .wrongCluster, .retired: true
+            // It comes about by itself.
+            case .rejected(let refusal, _): refusal != .notReady
             default: false
             }
         if failures.count == 0, !isClosed { note(isRefused ? .error : .warn, "cannot connect: \(error)", peer) }
