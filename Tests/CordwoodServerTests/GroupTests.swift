@@ -271,4 +271,46 @@ import Testing
             #expect(reply["replica_id"] == .integer(4), "\(reply)")
         }
     }
+
+    @Test func aNewNodeTakesAVotersPlaceInOneStep() throws {
+        try withServedGroup { group in
+            let client = try await group.client("a")
+            for _ in 0..<10 { _ = try await client.ask("EAPPEND", "s1", "e") }
+            try await group.start("d", joining: "b", ["--cluster-join-as", "learner"])
+            try await group.until("the newcomer learns") {
+                let status = try await client.ask("CORDWOOD.CLUSTER", "STATUS")
+                return Self.member("d", of: status)?["state"]?.text == "learner"
+            }
+            let words = ["CORDWOOD.CLUSTER", "REPLACE", "c", "d", "d:7001"]
+            try await client.send(command: words)
+            let asked = try await client.reply()
+            #expect(asked["effect"]?.text?.contains("in place of 'c'") == true, "\(asked)")
+            try await client.send(command: words + ["CONFIRM", asked["token"]?.text ?? ""])
+            let reply = try await client.reply()
+            #expect(reply["node"]?.text == "d", "\(reply)")
+            try await group.until("d votes and c is gone") {
+                let status = try await client.ask("CORDWOOD.CLUSTER", "STATUS")
+                return Self.names(status["config"]?["voters"]) == ["a", "b", "d"]
+                    && Self.member("c", of: status) == nil
+            }
+            await group.stop("c")
+            #expect(Self.version(try await client.ask("EAPPEND", "s1", "e")) == 10)
+        }
+    }
+
+    @Test func aNodeIsAnnouncedBeforeItComes() throws {
+        try withServedGroup { group in
+            let client = try await group.client(try await group.followers()[0])
+            let added = try await client.ask("CORDWOOD.CLUSTER", "ADD", "d", "d:7001", "LEARNER")
+            #expect(added["replica_id"] == .integer(4), "\(added)")
+            try await group.until("it is known") {
+                let status = try await client.ask("CORDWOOD.CLUSTER", "STATUS")
+                return Self.member("d", of: status)?["state"]?.text == "announced"
+            }
+            #expect(Self.code(try await client.ask("CORDWOOD.CLUSTER", "PROMOTE", "d")) == "TRYAGAIN")
+            try await group.start("d", joining: "a", ["--cluster-join-as", "learner"])
+            let promoted = try await client.ask("CORDWOOD.CLUSTER", "PROMOTE", "d")
+            #expect(promoted["replica_id"] == .integer(4), "\(promoted)")
+        }
+    }
 }

@@ -46,6 +46,14 @@ import Testing
         for code in ErrorCode.allCases { #expect(page.contains(code.rawValue), "\(code.rawValue)") }
     }
 
+    @Test func thePageOfOperationsShowsEveryChangeOfTheGroup() throws {
+        let page = try NodeOptionTests.page("operations.md")
+        for verb in ["STATUS", "ADD", "REMOVE", "PROMOTE", "DEMOTE", "REPLACE", "TRANSFER", "STEPDOWN", "LEAVE"] {
+            #expect(CommandTable().description(of: .members).syntax.contains(verb))
+            #expect(page.contains("CORDWOOD.CLUSTER \(verb)"), "\(verb)")
+        }
+    }
+
     @Test func theShortFlagsAreThoseThatScriptsUse() throws {
         let options = try nodeOptions(["--io", "posix"])
         #expect(options[NodeOption.dir] == "node")

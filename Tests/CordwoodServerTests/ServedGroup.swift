@@ -31,13 +31,13 @@ final class ServedGroup {
 
     /// Opens a node that is not running, with `--cluster-founders` unless it is told to join.
     @discardableResult
-    func start(_ name: String, joining contact: String? = nil) async throws -> ServedNode {
+    func start(_ name: String, joining contact: String? = nil, _ more: [String] = []) async throws -> ServedNode {
         let group =
             contact.map { ["--cluster-join", "\($0):7001"] } ?? ["--cluster-founders", founders]
         let node = try await ServedNode.open(
             seams,
             ["--data", name, "--node-name", name, "--listen", "\(name):6000", "--peer-listen", "\(name):7001"]
-                + group + flags, hasPlace: true)
+                + group + flags + more, hasPlace: true)
         nodes[name] = node
         return node
     }
