@@ -35,6 +35,7 @@ extension PartitionLogStore {
     func load() async throws(LogError) {
         let shard = try await pool.shard(of: partition)
         var found: [Opened] = []
+        if let newest = shard.segments[partition]?.last { try await readPastCache(shard.file(partition, newest)) }
         for id in shard.segments[partition] ?? [] {
             if let opened = try await openSegment(id, shard) {
                 found.append(opened)
@@ -294,7 +295,7 @@ extension PartitionLogStore {
             }
         }
         if let reason = scan.damage { report(.info, "torn end of a partition log discarded: \(reason)", segment.path) }
-        try await harden(from: scan.promise.segment == segment.id ? scan.promise.offset : 0)
+        try await syncNames()
         tail.announces = tail.epoch.next
         tail.acceptedEnd = end
         tail.durable = end
@@ -306,26 +307,19 @@ extension PartitionLogStore {
                 partition: partition, persisted: writtenIndex, raftIndex: tail.lastRaftIndex, chain: tail.last.chain)
     }
 
-    /// What was readable but not promised is written again, with the bytes it has, and synced, before it counts.
-    private func harden(from promised: UInt64) async throws(LogError) {
-        let segment = segments[segments.count - 1]
-        let start = max(promised, UInt64(segment.alignmentBytes))
-        guard start < segment.end else { return }
-        let buffer = IOBuffer(count: 1 << 20)
-        try await withFile(segment.path) { file throws(IOError) in
-            var offset = start
-            while offset < segment.end {
-                let count = Int(min(UInt64(buffer.count), segment.end - offset))
-                let got = try await file.read(into: buffer, 0..<count, at: offset)
-                guard got == count else {
-                    throw IOError(.device, operation: "read", subject: segment.path)
-                }
-                try await file.write(buffer, 0..<count, at: offset, durable: false)
-                offset += UInt64(count)
-            }
+    /// From here on the newest segment is read from the device: its pages are written back and forgotten. What can be
+    /// read is durable then, and need not be written again, which a second power cut could spoil: there may be no other
+    /// copy of it. Segments before it were synced when they were sealed.
+    private func readPastCache(_ path: String) async throws(LogError) {
+        try await withFile(path) { file throws(IOError) in
             try await file.sync()
+            try await file.dropCache()
         }
         pool.statisticsNow.syncs += 1
+    }
+
+    /// The files' names are as durable as what was read from them.
+    private func syncNames() async throws(LogError) {
         let shard = try await pool.shard(of: partition)
         shard.generation += 1
         try await pool.syncDirectory(of: partition)

@@ -83,6 +83,8 @@ extension PartitionLogStore {
             builder, first: buffer.position(0).partitionIndex, count: count, payloadBytes: payloadBytes,
             last: PartitionPoint(
                 partitionIndex: last.partitionIndex, raftIndex: last.raftIndex, term: last.term, chain: chain))
+        // Dropped while it was written: another log takes this one's place, and nobody reads the bytes.
+        guard buffer.count >= count else { throw openState.failure ?? .closed }
         let before = buffer.byteCount
         buffer.removeFirst(count)
         bufferStart += UInt64(count)

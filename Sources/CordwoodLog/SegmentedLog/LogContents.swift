@@ -188,6 +188,11 @@ package struct LogContents {
         tails.merge(checkpoint.partitions)
     }
 
+    /// Nothing follows the newest checkpoint but what has been read: every partition stands where its tail says.
+    mutating func closeGap() {
+        if checkpoint != nil, installation == nil { tails.closeGap() }
+    }
+
     mutating func noteCommit(_ index: RaftIndex) {
         commitHint = max(commitHint, min(index, last.index))
         trimTraces()

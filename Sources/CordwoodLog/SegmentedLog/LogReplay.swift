@@ -20,7 +20,10 @@ package final class LogReplay: StreamVisitor {
     package var nextIndex: RaftIndex? { contents.nextIndex }
 
     /// Recovery has begun a new epoch.
-    func resumed(in epoch: StreamEpoch) { contents.epoch = epoch }
+    func resumed(in epoch: StreamEpoch) {
+        contents.epoch = epoch
+        contents.closeGap()
+    }
 
     package func begin(_ header: SegmentHeader, carry: CarryRecord, isFirst: Bool) throws(StreamFault) {
         if isFirst {

@@ -13,7 +13,8 @@ package struct PartitionTails {
 
     /// By partition, as far as one has been written.
     private var tails: [Tail] = []
-    /// A partition without a tail may have had entries up to this index that are gone from the log.
+    /// Entries up to this index are gone from the log or have not been read: a tail at or below it that a registry has
+    /// stated, or no tail, may be followed by some of them.
     private(set) var unknownThrough: RaftIndex = 0
 
     package subscript(partition: PartitionID) -> Tail {
@@ -27,9 +28,10 @@ package struct PartitionTails {
         }
         let tail = self[slice.partition]
         if slice.partitionIndex == tail.partitionIndex.next, slice.previousRaftIndex == tail.raftIndex { return nil }
-        // After an installation without a registry the first entry of a partition says where it stands.
-        let isFirstKnown = tail == .none && slice.partitionIndex > 0 && slice.previousRaftIndex <= unknownThrough
-        if isFirstKnown, (slice.partitionIndex == 1) == (slice.previousRaftIndex == 0) { return nil }
+        // Behind a gap the first entry of a partition says where it stands: at least one entry lies in the gap, behind
+        // all that a registry could state.
+        let liesBehindGap = slice.previousRaftIndex > tail.raftIndex && slice.previousRaftIndex <= unknownThrough
+        if liesBehindGap, slice.partitionIndex > tail.partitionIndex.next { return nil }
         return "partition \(slice.partition) is at index \(tail.partitionIndex) of entry \(tail.raftIndex), "
             + "the slice says \(slice.partitionIndex) after entry \(slice.previousRaftIndex)"
     }
@@ -45,13 +47,18 @@ package struct PartitionTails {
             Tail(partitionIndex: slice.partitionIndex.previous, raftIndex: slice.previousRaftIndex))
     }
 
-    /// Takes the registry of a checkpoint: what the log itself does not show any more.
+    /// Takes the registry of a checkpoint: what the log itself does not show any more. A registry is as old as its
+    /// checkpoint: one that was read may be followed by entries that were purged under a later one.
     mutating func merge(_ lines: [SystemCheckpoint.Line]) {
-        for line in lines where self[line.partition] == .none {
+        for line in lines where self[line.partition].raftIndex < line.raftIndex {
+            if self[line.partition].raftIndex > unknownThrough { continue }
             set(line.partition, Tail(partitionIndex: line.persisted, raftIndex: line.raftIndex))
         }
-        unknownThrough = 0
     }
+
+    /// All that there is has been read, or stated by the newest registry: from here on a partition's next entry follows
+    /// its tail.
+    mutating func closeGap() { unknownThrough = 0 }
 
     /// Forgets every tail: entries up to `index` are not in this log.
     mutating func forget(through index: RaftIndex) {

@@ -108,6 +108,7 @@ extension SegmentedLogStore {
             if position == pieces.count - 1 { batch.endsCheckpoint = true }
         }
         contents.take(checkpoint)
+        contents.closeGap()
         try await flush()
         try await freeSegments()
     }

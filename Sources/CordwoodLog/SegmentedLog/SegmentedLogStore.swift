@@ -243,6 +243,18 @@ public final class SegmentedLogStore: RaftLogStore {
         }
     }
 
+    /// The first entry that would stay in memory if all below `limit` might go: where the bound on memory is kept.
+    public func firstIndexWorthKeeping(below limit: RaftIndex) -> RaftIndex {
+        var excess = recentBytes - options.cacheBytes
+        var index = recent.firstIndex
+        let limit = min(limit, durable.next, recent.endIndex)
+        while excess > 0, index < limit, let entry = recent[index] {
+            excess -= entry.payload.count + EntryRecord.slicesOffset
+            index = index.next
+        }
+        return index
+    }
+
     /// The recent entries of a range, all of which must be in memory: those that are not durable yet always are, and
     /// those from `keepsFrom` on. Shares the store's memory: let go of it before the next append.
     public func recentEntries(in range: Range<RaftIndex>) -> ArraySlice<Entry> {
