@@ -224,7 +224,7 @@ extension Node {
             return storeFailed(.unavailable("the snapshot at \(offer.manifest.position) is not in place: \(error)"))
         }
         let index = offer.manifest.boundary.index
-        store.keepsFrom = index.next
+        keepRecent(from: index.next)
         maintenance.checkpointCovers = max(maintenance.checkpointCovers, index)
         answeredDurable = max(answeredDurable, index)
         step(.snapshotDurable(offer.manifest.position))
@@ -279,5 +279,7 @@ extension Node {
     func closeTransfers() async {
         while transfers.current != nil { await withUnsafeContinuation { transfers.fetchWaiters.append($0) } }
         await transfers.catchUp?.close()
+        // An offer that is being made reads partition logs, and finds out soon that nobody wants it any more.
+        while !transfers.offering.isEmpty { await seams.clock.sleep(nanoseconds: 1_000_000) }
     }
 }

@@ -175,7 +175,7 @@ extension Node {
             rest = end..<range.upperBound
         }
         if !rest.isEmpty { dispatch(store.recentEntries(in: rest)) }
-        store.keepsFrom = range.upperBound
+        keepRecent(from: range.upperBound)
         core.step(.applied(range.upperBound.previous), into: &effects)
     }
 

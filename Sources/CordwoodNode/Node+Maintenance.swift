@@ -114,8 +114,9 @@ extension Node {
         if maintenance.checkpointCovers < reclaimable { try await writeCheckpoint() }
         let through = min(reclaimable, maintenance.checkpointCovers)
         guard through >= store.startIndex else { return }
-        try await store.compact(through: through, boundary: nil)
+        // The core first: what the store drops is out of memory at once, and must not be sent any more.
         step(.compacted(through: through))
+        try await store.compact(through: through, boundary: nil)
         try await store.raiseFloor(to: through.next)
     }
 
@@ -168,10 +169,10 @@ extension Node {
     /// Calls `body` once, on the loop, when the node is not congested any more.
     public func whenRelieved(_ body: @escaping () -> Void) {
         relief.append(body)
-        if relief.count == 1 { watchForRelief() }
+        watchForRelief()
     }
 
-    /// Tells those who wait, if there is room again.
+    /// Tells those who wait, if there is room again. Some of them may find that it is not enough, and wait on.
     func relieve() {
         guard !relief.isEmpty, !isCongested || store.isSpaceShort || storeFailure != nil || isClosing else { return }
         let waiting = relief
@@ -180,7 +181,10 @@ extension Node {
     }
 
     private func watchForRelief() {
+        guard !isWatchingForRelief else { return }
+        isWatchingForRelief = true
         _ = seams.clock.schedule(atNanoseconds: seams.clock.monotonicNanoseconds + 1_000_000) { [self] in
+            isWatchingForRelief = false
             relieve()
             if !relief.isEmpty { watchForRelief() }
         }

@@ -142,7 +142,7 @@ extension Node {
                     lastIndex: store.nextIndex.previous, termRuns: store.termRuns, commit: history.commit,
                     applied: history.commit, configuration: membership.configuration,
                     configurationEntries: history.unappliedConfigurations, seed: seams.random.next(),
-                    isRestart: !store.recovery.isNew), options: configuration.raft)
+                    isRestart: !store.recovery.isNew), options: configuration.raftOptions)
         } catch { throw .core(error) }
         let node = Node(
             Parts(

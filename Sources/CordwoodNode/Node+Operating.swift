@@ -2,10 +2,16 @@ public import CordwoodBase
 import CordwoodIO
 public import CordwoodLog
 public import CordwoodMachine
-import CordwoodRaft
+public import CordwoodRaft
 
 /// What operators and servers ask of a running node.
 extension Node {
+    /// The consensus core at this moment, with the progress of every member on a leader.
+    public var raftStatus: RaftStatus { core.status }
+
+    /// The entry chain at an index, as far as it is kept in memory: equal on all replicas that have committed it.
+    public func entryChain(at index: RaftIndex) -> ChainValue? { store.recentChain(at: index) }
+
     // MARK: Partitions
 
     public var partitionCount: Int { dispatcher.partitionCount }

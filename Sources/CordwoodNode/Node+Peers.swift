@@ -40,8 +40,7 @@ extension Node {
         } catch { throw .log(.unavailable("\(address): \(error)")) }
         peers = transport
         tellPeers()
-        evictedThrough = store.firstRecentIndex.previous
-        step(.evicted(through: evictedThrough))
+        step(.evicted(through: store.firstRecentIndex.previous))
         takePlace()
     }
 
@@ -161,13 +160,18 @@ extension Node {
 
     private static let readForPeerEntries: UInt64 = 65_536
 
-    /// Tells the core what has left memory.
+    /// Tells the core what is about to leave memory, so that it sends none of it any more; what it asked for before has
+    /// been sent then, and the store may let go.
     func tellEvicted() {
         guard peers != nil else { return }
-        let through = store.firstRecentIndex.previous
-        guard through > evictedThrough else { return }
-        evictedThrough = through
-        step(.evicted(through: through))
+        let through = store.firstIndexWorthKeeping(below: core.appliedIndex.next).previous
+        if through > core.evictedThrough { step(.evicted(through: through)) }
+        keepRecent(from: core.appliedIndex.next)
+    }
+
+    /// What is not handed out yet stays in memory, and what the core takes to be there.
+    func keepRecent(from index: RaftIndex) {
+        store.keepsFrom = peers == nil ? index : min(index, core.evictedThrough.next)
     }
 
     // MARK: Receiving
@@ -200,8 +204,13 @@ extension Node {
         if delayedAppends.count == 1 { takeDelayedWhenRelieved() }
     }
 
+    /// Of an append that is larger than what stands ready at any time the first part must find its place; the rest
+    /// waits in the store for the next segments.
     private func isRoom(for entries: [Entry]) -> Bool {
-        entries.isEmpty || store.canAdmit(bytes: entries.reduce(0) { $0 + $1.payload.count + Node.framingBytes })
+        if entries.isEmpty { return true }
+        let byteCount = entries.reduce(0) { $0 + $1.payload.count + Node.framingBytes }
+        return store.canAdmit(
+            bytes: store.isSpaceShort ? byteCount : min(byteCount, Int(configuration.log.segmentBytes / 8)))
     }
 
     private func takeDelayedWhenRelieved() {

@@ -75,8 +75,6 @@ public final class Node {
     var delayedBytes = 0
     /// Entries that were read back for peers, by the core's ticket.
     var readsForPeers: [UInt64: ArraySlice<Entry>] = [:]
-    /// What the core was last told to be out of memory.
-    var evictedThrough: RaftIndex = 0
     var heldVoteRequests: [RaftMessage] = []
     /// The vote as the disk has it.
     var durableVote: Vote
@@ -109,6 +107,7 @@ public final class Node {
     var isClosing = false
     /// Callers that wait until there is room.
     var relief: [() -> Void] = []
+    var isWatchingForRelief = false
     var maintenance = Maintenance()
     /// Every partition that held something at the start is open.
     public internal(set) var isWarm = false

@@ -96,6 +96,13 @@ public struct NodeConfiguration: Sendable {
     /// The partition count of a directory that is made.
     var newPartitionCount: Int { partitionCount ?? 32 }
 
+    /// An append must find a place: it is kept well below a segment.
+    var raftOptions: RaftOptions {
+        var options = raft
+        options.maxAppendBytes = min(options.maxAppendBytes, log.segmentBytes / 4)
+        return options
+    }
+
     func advertisedAddress(_ bound: SocketAddress) -> String { advertisedPeerAddress ?? "\(bound)" }
 }
 

@@ -159,6 +159,9 @@ public struct RaftCore: Sendable {
     public var vote: Vote { Vote(term: term, candidate: votedFor) }
     public var isLeader: Bool { role == .leader }
 
+    /// Payloads through this index are taken to be out of memory: none of them is sent before it has been read.
+    public var evictedThrough: RaftIndex { log.sizes.floor }
+
     /// The term at an index from the boundary to the end of the log, otherwise `nil`.
     public func term(at index: RaftIndex) -> Term? { log.term(at: index) }
 

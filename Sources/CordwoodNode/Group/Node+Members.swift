@@ -132,8 +132,8 @@ extension Node {
             try await writeCheckpoint()
             let through = min(dispatcher.floor.previous, maintenance.checkpointCovers)
             guard through >= 1 else { throw LogError.invalidArgument("nothing is committed and persisted") }
-            try await store.compact(through: through, boundary: nil)
             step(.compacted(through: through))
+            try await store.compact(through: through, boundary: nil)
         } catch { throw .busy("the log cannot be cut: \(error)") }
     }
 
