@@ -71,6 +71,12 @@ let package = Package(
 
         // Kits and judges.
         room(
+            "CordwoodSimulation",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
+                "CordwoodNode",
+            ]),
+        room(
             "CordwoodConformance",
             ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),
 
@@ -96,7 +102,8 @@ let package = Package(
         program(
             "cordwood-crashtest",
             [
-                "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood", "CordwoodBase", "CordwoodIO",
+                "CordwoodSimulation", "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood",
+                "CordwoodBase", "CordwoodIO",
                 "CordwoodOptions",
             ]),
         // The sample of the library in use; on its own it is a package that depends on this one.
@@ -133,6 +140,7 @@ let package = Package(
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
                 "CordwoodEvents", "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
             ]),
+        tests("CordwoodSimulationTests", ["CordwoodSimulation"]),
         tests(
             "CordwoodConformanceTests",
             [

@@ -114,8 +114,10 @@ public final class VirtualWorld {
 
     /// Tasks that are left come to their end, so that nothing of the world stays behind: disk and network operations
     /// fail, what was put aside runs, and time passes until nothing is due, or for so long that what is left is not
-    /// worth waiting for.
-    deinit {
+    /// worth waiting for. Nothing can be run after.
+    public func end() {
+        guard !isOver else { return }
+        isOver = true
         disk.end()
         queue.asLoop {
             network.end()
@@ -126,6 +128,10 @@ public final class VirtualWorld {
             }
         }
     }
+
+    private var isOver = false
+
+    deinit { end() }
 
     /// What has not ended, in words.
     private var waiting: [String] {
