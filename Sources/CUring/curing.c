@@ -95,6 +95,8 @@ void curing_destroy(curing *self)
 
 enum curing_mode curing_mode_of(const curing *self) { return self->mode; }
 
+void curing_hand_over(curing *self) { (void)io_uring_submit(&self->ring); }
+
 int curing_submit(curing *self)
 {
     int result = io_uring_submit_and_get_events(&self->ring);
@@ -221,7 +223,8 @@ int curing_prepare_connect(
 int curing_prepare_receive(
     curing *self, unsigned long long user_data, int descriptor, void *into, unsigned int count)
 {
-    PREPARE(io_uring_prep_recv(entry, descriptor, into, count, 0));
+    // Whoever receives has read what there was: the kernel waits before it looks.
+    PREPARE(io_uring_prep_recv(entry, descriptor, into, count, 0); entry->ioprio |= IORING_RECVSEND_POLL_FIRST);
 }
 
 int curing_prepare_send(

@@ -45,6 +45,10 @@ public protocol Connection: AnyObject {
     /// Receives at least one byte into `buffer[range]`; 0 means that the other side has finished.
     func receive(into buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) -> Int
 
+    /// Sends what the connection takes without waiting, and returns how many bytes that were: 0 when it takes none now,
+    /// a send is under way, or the connection has failed, which the next `send` tells.
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int
+
     /// Sends all of `buffer[range]`.
     func send(_ buffer: IOBuffer, _ range: Range<Int>) async throws(IOError)
 

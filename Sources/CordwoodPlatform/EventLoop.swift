@@ -6,14 +6,17 @@ internal import Glibc
 ///
 /// A turn of the loop: take what other threads have posted, make the calls that are due, run the jobs that are ready,
 /// make the end-of-turn calls and run what they made ready, hand the operations started meanwhile to the kernel and
-/// wait for the first to complete. Completions are collected first and their continuations resumed together, so the
-/// jobs of the next turn see all of them, and operations that they start leave in one submission.
+/// wait for the first to complete. Writes and syncs are handed over before the end-of-turn calls already. Completions
+/// are collected first and their continuations resumed together, so the jobs of the next turn see all of them, and
+/// operations that they start leave in one submission.
 ///
 /// The mutable state belongs to the loop's thread; other threads reach it through the inbox alone. That is what makes
 /// the class `Sendable` in fact.
 package final class EventLoop: @unchecked Sendable {
     /// Jobs run in one turn before the kernel is asked again, so that a task that never waits does not shut out I/O.
     private static let jobsPerTurn = 1024
+    /// Rounds of end-of-turn calls in one turn.
+    private static let endOfTurnRounds = 4
 
     let inbox: Inbox
     let blocking: BlockingCalls
@@ -74,8 +77,7 @@ package final class EventLoop: @unchecked Sendable {
         makeDueCalls()
         resumeCompleted()
         runJobs()
-        makeEndOfTurnCalls()
-        runJobs()
+        endTurn()
         if isStopping, operations.count == 0, jobs.isEmpty, completions.isEmpty, inbox.fallAsleep() { return false }
         backend.turn(waitNanoseconds: waitNanoseconds(), &completions)
         return true
@@ -114,11 +116,19 @@ package final class EventLoop: @unchecked Sendable {
         }
     }
 
-    private func makeEndOfTurnCalls() {
-        guard !endOfTurnCalls.isEmpty else { return }
-        let calls = endOfTurnCalls
-        endOfTurnCalls = []
-        for call in calls { call() }
+    /// Makes the end-of-turn calls and runs what they made ready. What they ask for in their turn is still of this
+    /// turn, within bounds: a call that asks for itself again must not shut out I/O.
+    private func endTurn() {
+        var rounds = EventLoop.endOfTurnRounds
+        while !endOfTurnCalls.isEmpty, rounds > 0 {
+            rounds -= 1
+            // Whoever has something to say to a disk has said it: the disk is at work while replies are written.
+            backend.submit()
+            let calls = endOfTurnCalls
+            endOfTurnCalls = []
+            for call in calls { call() }
+            runJobs()
+        }
     }
 
     private func waitNanoseconds() -> UInt64? {

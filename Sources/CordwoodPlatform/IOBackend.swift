@@ -16,6 +16,9 @@ protocol IOBackend: AnyObject {
     /// The descriptor of a socket is about to be closed; no operation on it is under way.
     func forget(_ descriptor: Int32)
 
+    /// Hands over what was started if a disk is to write: it works while the loop does. Nothing completes here.
+    func submit()
+
     /// Hands over what was started and appends what has completed. Waits for something to complete, for the inbox's
     /// wake-up or for the time to run out: not at all for 0 nanoseconds, without limit for nil.
     func turn(waitNanoseconds: UInt64?, _ completions: inout [Completion])

@@ -43,6 +43,14 @@ enum Operation: @unchecked Sendable {
 }
 
 extension Operation {
+    /// True for what somebody waits for until a disk has done it.
+    var occupiesDisk: Bool {
+        switch self {
+        case .write, .sync: true
+        default: false
+        }
+    }
+
     /// Does the operation with a system call of its own, on a thread that may block. Returns what the call returns, or
     /// a negative error number. Not for operations that wait for the world.
     func performBlocking() -> Int32 {

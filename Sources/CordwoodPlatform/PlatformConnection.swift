@@ -1,3 +1,4 @@
+internal import CLinux
 internal import CUring
 internal import CordwoodBase
 internal import CordwoodIO
@@ -42,6 +43,11 @@ final class PlatformConnection: Connection {
             try check(result, "receive", peerAddress)
             return Int(result)
         }
+    }
+
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard sending == nil, !isClosed, let source = bytes.baseAddress, !bytes.isEmpty else { return 0 }
+        return max(0, clinux_send(descriptor, source, UInt(min(bytes.count, Int(CURING_MAX_IO_BYTES)))))
     }
 
     func send(_ buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) {

@@ -11,24 +11,16 @@ final class PlatformFile: File {
     let alignmentBytes: Int
 
     private let loop: EventLoop
-    private var durableWrites: DurableWrites
+    private let durableWrites: DurableWritePaths
     /// -1 once closed.
     private var descriptor: Int32
     /// Operations under way: the descriptor must not be closed, and its number not be used again, below them.
     private var underWay = 0
     private var waitingForQuiet: [UnsafeContinuation<Void, Never>] = []
 
-    /// How a durable write is made.
-    enum DurableWrites {
-        /// As one operation that is durable by itself.
-        case atOnce
-        /// As a write and, when it has completed in full, a sync.
-        case writeThenSync
-    }
-
     /// Takes over `descriptor`. `directAlignment` is nil for buffered I/O.
     init(
-        _ path: String, _ descriptor: Int32, directAlignment: Int?, _ durableWrites: DurableWrites,
+        _ path: String, _ descriptor: Int32, directAlignment: Int?, _ durableWrites: DurableWritePaths,
         _ loop: EventLoop
     ) {
         self.path = path
@@ -78,12 +70,21 @@ final class PlatformFile: File {
         checkAlignment(range, offset, "write")
         let descriptor = try begin("write")
         defer { end() }
-        if durable, durableWrites == .atOnce {
-            if try await write(descriptor, buffer, range, at: offset, durable: true) { return }
-            durableWrites = .writeThenSync
+        guard durable else {
+            _ = try await write(descriptor, buffer, range, at: offset, durable: false)
+            return
+        }
+        let (way, started) = durableWrites.begin(bytes: range.count)
+        if way == .atOnce {
+            if try await write(descriptor, buffer, range, at: offset, durable: true) {
+                durableWrites.end(way, bytes: range.count, startedNanoseconds: started)
+                return
+            }
+            durableWrites.excludeAtOnce()
         }
         _ = try await write(descriptor, buffer, range, at: offset, durable: false)
-        if durable { try await sync(descriptor) }
+        try await sync(descriptor)
+        durableWrites.end(.writeThenSync, bytes: range.count, startedNanoseconds: started)
     }
 
     /// Writes all of the range. False, with nothing promised, when the file system has no durable writes.

@@ -11,7 +11,7 @@ final class PlatformFileSystem: FileSystem {
 
     private let loop: EventLoop
     private let clock: LoopClock
-    private var durableWritesByDevice: [UInt64: PlatformFile.DurableWrites] = [:]
+    private var durableWritesByDevice: [UInt64: DurableWritePaths] = [:]
 
     init(_ loop: EventLoop, clock: LoopClock) {
         self.loop = loop
@@ -26,7 +26,9 @@ final class PlatformFileSystem: FileSystem {
         case .mustCreate: flags |= O_CREAT | O_EXCL
         }
         guard mode.direct else {
-            return PlatformFile(path, try await openDescriptor(path, flags), directAlignment: nil, .atOnce, loop)
+            return PlatformFile(
+                path, try await openDescriptor(path, flags), directAlignment: nil, DurableWritePaths(isMeasured: false),
+                loop)
         }
         let descriptor: Int32
         do throws(IOError) {
@@ -34,7 +36,7 @@ final class PlatformFileSystem: FileSystem {
         } catch  where error.errorNumber == EINVAL {
             // The file system refuses direct I/O. It may have made the file before it refused.
             let buffered = try await openDescriptor(path, flags & ~O_EXCL)
-            return PlatformFile(path, buffered, directAlignment: nil, .atOnce, loop)
+            return PlatformFile(path, buffered, directAlignment: nil, DurableWritePaths(isMeasured: false), loop)
         }
         do throws(IOError) {
             var status = clinux_status()
@@ -129,17 +131,16 @@ final class PlatformFileSystem: FileSystem {
         }
     }
 
-    /// How durable writes are best made on a file's device. On a ring, a durable write to a device whose cache has to
-    /// be flushed is finished by a thread of the kernel's own, which a busy machine lets wait for milliseconds; a write
-    /// and then a sync are finished by the ring's workers, which are threads of this process.
-    private func durableWrites(on status: clinux_status) -> PlatformFile.DurableWrites {
-        guard loop.backendKind == .uring else { return .atOnce }
+    /// How durable writes are made on a file's device: asked once, and what is learned serves all of its files.
+    private func durableWrites(on status: clinux_status) -> DurableWritePaths {
         let device = UInt64(status.device_major) << 32 | UInt64(status.device_minor)
         if let known = durableWritesByDevice[device] { return known }
-        let writesThrough = clinux_device_writes_through(status.device_major, status.device_minor) == 1
-        let best: PlatformFile.DurableWrites = writesThrough ? .atOnce : .writeThenSync
-        durableWritesByDevice[device] = best
-        return best
+        let isMeasured =
+            loop.backendKind == .uring
+            && clinux_device_writes_through(status.device_major, status.device_minor) != 1
+        let paths = DurableWritePaths(isMeasured: isMeasured)
+        durableWritesByDevice[device] = paths
+        return paths
     }
 
     private func perform(_ path: String, _ operation: (UnsafePointer<CChar>) -> Operation) async -> Int32 {

@@ -82,6 +82,9 @@ final class PosixBackend: IOBackend {
         if Int(descriptor) < sockets.count { sockets[Int(descriptor)] = Socket() }
     }
 
+    /// Started operations are with their threads already.
+    func submit() {}
+
     func turn(waitNanoseconds: UInt64?, _ completions: inout [Completion]) {
         let limit: Int64 = finished.isEmpty ? waitNanoseconds.map { Int64(clamping: $0) } ?? -1 : 0
         let count = clinux_poller_wait(poller, events, Int32(PosixBackend.eventCapacity), limit)

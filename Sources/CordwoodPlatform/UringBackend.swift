@@ -20,6 +20,8 @@ final class UringBackend: IOBackend {
 
     private var wakeUpIsArmed = false
     private var hasPrepared = false
+    /// A write or a sync is among what is prepared.
+    private var hasPreparedWrite = false
     private var underWay = 0
     private var refused: [Completion] = []
     /// Cancellations for which the submission queue had no room yet.
@@ -61,6 +63,7 @@ final class UringBackend: IOBackend {
         }
         if result == 0 {
             hasPrepared = true
+            if operation.occupiesDisk { hasPreparedWrite = true }
             underWay += 1
         } else {
             refused.append(Completion(token: token, result: result))
@@ -73,6 +76,12 @@ final class UringBackend: IOBackend {
     }
 
     func forget(_ descriptor: Int32) {}
+
+    func submit() {
+        guard hasPreparedWrite else { return }
+        hasPreparedWrite = false
+        curing_hand_over(ring)
+    }
 
     func turn(waitNanoseconds: UInt64?, _ completions: inout [Completion]) {
         if !wakeUpIsArmed {
@@ -87,6 +96,7 @@ final class UringBackend: IOBackend {
         let mayWait = waitNanoseconds != 0 && completions.isEmpty && wakeUpIsArmed && cancellations.isEmpty
         guard mayWait || hasPrepared || underWay > 0 else { return }
         hasPrepared = false
+        hasPreparedWrite = false
         let result =
             mayWait
             ? curing_submit_and_wait(ring, waitNanoseconds.map { Int64(clamping: $0) } ?? -1) : curing_submit(ring)

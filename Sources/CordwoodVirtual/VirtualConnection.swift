@@ -78,28 +78,36 @@ final class VirtualConnection: Connection {
         }
     }
 
+    func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard sender == nil, !bytes.isEmpty, (try? check("send")) != nil, let peer, !peer.isClosed else { return 0 }
+        return pass(bytes, to: peer)
+    }
+
     func send(_ buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) {
         var start = range.lowerBound
         while start < range.upperBound {
             try check("send")
             guard let peer, !peer.isClosed else { throw closed("send") }
-            let room = network.options.windowBytes - peer.unreadAndTravelling
-            if room <= 0 {
-                invariant(sender == nil, "two sends at a time to \(peerAddress)")
-                await network.wait("send to \(peerAddress)", life) { sender = $0 }
-                sender = nil
-                continue
-            }
-            if let permille = network.link(host, peerHost)?.condition.resetPermille, permille > 0,
-                network.random.chance(permille, in: 1000)
-            {
-                breakOff()
-                continue
-            }
-            let end = min(range.upperBound, start + room)
-            peer.expect(.bytes([UInt8](buffer[start..<end])), bytes: end - start)
-            start = end
+            let count = pass(buffer[start..<range.upperBound], to: peer)
+            start += count
+            if count > 0 || failure != nil { continue }
+            invariant(sender == nil, "two sends at a time to \(peerAddress)")
+            await network.wait("send to \(peerAddress)", life) { sender = $0 }
+            sender = nil
         }
+    }
+
+    /// Lets go of as many bytes as the window takes, unless the connection breaks instead.
+    private func pass(_ bytes: UnsafeRawBufferPointer, to peer: VirtualConnection) -> Int {
+        let count = min(bytes.count, network.options.windowBytes - peer.unreadAndTravelling)
+        guard count > 0 else { return 0 }
+        if let permille = network.link(host, peerHost)?.condition.resetPermille, permille > 0,
+            network.random.chance(permille, in: 1000), breakOff()
+        {
+            return 0
+        }
+        peer.expect(.bytes([UInt8](bytes[..<count])), bytes: count)
+        return count
     }
 
     func close() {

@@ -32,6 +32,7 @@ final class InterceptingBackend: IOBackend {
     }
 
     func cancel(_ token: OperationToken, descriptor: Int32) { backend.cancel(token, descriptor: descriptor) }
+    func submit() { backend.submit() }
     func forget(_ descriptor: Int32) { backend.forget(descriptor) }
 
     func turn(waitNanoseconds: UInt64?, _ completions: inout [Completion]) {

@@ -85,6 +85,42 @@ struct NetworkTests {
         }
     }
 
+    @Test(
+        "What the socket takes is sent at once, the rest is left to a send, and their order holds", arguments: backends)
+    func sendAtOnce(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            let total = 16 << 20
+            let bytes = IOBuffer(count: total)
+            for index in 0..<total { bytes.bytes[index] = UInt8(truncatingIfNeeded: index &* 31 >> 8) }
+            let taken = client.sendAtOnce(bytes[0..<total])
+            #expect(taken > 0 && taken < total)
+            #expect(client.sendAtOnce(bytes[0..<0]) == 0)
+            seams.scheduler.spawn("sender") {
+                #expect(await reason { try await client.send(bytes, taken..<total) } == nil)
+                client.close()
+                #expect(client.sendAtOnce(bytes[0..<1]) == 0)
+            }
+            // The rest is on its way: nothing may come in between.
+            await seams.clock.sleep(nanoseconds: 1_000_000)
+            #expect(client.sendAtOnce(bytes[0..<1]) == 0)
+            let buffer = IOBuffer(count: 1 << 16)
+            var received = 0
+            var correct = true
+            while true {
+                let count = try await server.receive(into: buffer, 0..<buffer.count)
+                if count == 0 { break }
+                for index in stride(from: 0, to: count, by: 997) {
+                    correct = correct && buffer.bytes[index] == UInt8(truncatingIfNeeded: (received + index) &* 31 >> 8)
+                }
+                received += count
+            }
+            #expect(received == total && correct)
+            server.close()
+            listener.close()
+        }
+    }
+
     @Test("A port without a listener refuses, and a taken one cannot be listened on", arguments: backends)
     func refusals(_ backend: Platform.Choice) async throws {
         try await onPlatform(backend) { seams in

@@ -34,6 +34,9 @@ int curing_create(unsigned int submissions, unsigned int completions, curing **o
 void curing_destroy(curing *ring);
 enum curing_mode curing_mode_of(const curing *ring);
 
+// Submits what was prepared and nothing else. What the kernel does not take now is submitted with the next call.
+void curing_hand_over(curing *ring);
+
 // Submits what was prepared and collects deferred completions without waiting. Returns 0 or a negative error number.
 int curing_submit(curing *ring);
 

@@ -79,13 +79,20 @@ struct AppendQueue {
         sequence >= head && sequence < tail ? slots[position(sequence)] : nil
     }
 
-    /// Takes the oldest append out if it has ended.
-    mutating func takeEnded() -> PendingAppend? {
-        guard head < tail, let oldest = slots[position(head)] else { return nil }
-        if case .waiting = oldest.ending { return nil }
-        slots[position(head)] = nil
+    /// Takes the oldest append out.
+    mutating func takeOldest() -> PendingAppend {
+        guard head < tail, let oldest = slots[position(head)].take() else {
+            brokenInvariant("no append in \(head)..<\(tail)")
+        }
         head += 1
         return oldest
+    }
+
+    /// Takes the oldest append out if it has ended.
+    mutating func takeEnded() -> PendingAppend? {
+        guard head < tail else { return nil }
+        if case .waiting = slots[position(head)]?.ending { return nil }
+        return takeOldest()
     }
 
     private mutating func grow() {

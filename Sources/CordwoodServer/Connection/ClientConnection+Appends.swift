@@ -13,31 +13,40 @@ extension ClientConnection: ProposalObserver {
         case .appliedByLeader(_, let timestampMicroseconds, let result):
             appends.setTimestamp(of: tag, milliseconds: timestampMicroseconds / 1000)
             end(tag, result)
-        case .durable, .buffered: appends.end(tag, .logged)
-        case .unknown(let reason): appends.end(tag, .refused(CommandError(unknown: reason)))
-        case .aborted: appends.end(tag, .refused(CommandError(.tryAgain, "entry was rolled back")))
-        case .rejected(let rejection): appends.end(tag, .refused(CommandError(rejection: rejection)))
+        case .durable, .buffered: settle(tag, .logged)
+        case .unknown(let reason): settle(tag, .refused(CommandError(unknown: reason)))
+        case .aborted: settle(tag, .refused(CommandError(.tryAgain, "entry was rolled back")))
+        case .rejected(let rejection): settle(tag, .refused(CommandError(rejection: rejection)))
         }
-        answerEndedAppends()
     }
 
     private func end(_ tag: UInt64, _ outcome: ApplyOutcome) {
         do throws(DecodeError) {
             end(tag, try outcome.withAnswerBytes { AppendAnswer.decode($0) }.get())
         } catch {
-            appends.end(
+            settle(
                 tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
         }
     }
 
     private func end(_ tag: UInt64, _ answer: AppendAnswer) {
         switch answer {
-        case .appended(let events): appends.end(tag, .appended(events))
+        case .appended(let events): settle(tag, .appended(events))
         case .refused(let refusal):
             guard let append = appends[tag] else { return }
-            appends.end(tag, .refused(CommandError(refusal: refusal, of: append)))
+            settle(tag, .refused(CommandError(refusal: refusal, of: append)))
         case .duplicate(let earlier): lookUp(earlier, for: tag)
         }
+    }
+
+    /// Writes the replies that are due: that of the append which ended if it is the oldest, and those of the appends
+    /// behind it that had ended before.
+    private func settle(_ tag: UInt64, _ ending: PendingAppend.Ending) {
+        guard tag == appends.head else { return appends.end(tag, ending) }
+        server.markDirty(self)
+        answer(appends.takeOldest(), ending)
+        while let append = appends.takeEnded() { answer(append, append.ending) }
+        if appends.isEmpty { resumeReceiver() }
     }
 
     /// Reads back what a repeated command was answered when it was first sent.
@@ -49,24 +58,16 @@ extension ClientConnection: ProposalObserver {
                 guard let store = await server.eventStore(of: append.partition) else {
                     throw CommandError(.frozen, "partition \(append.partition) is frozen")
                 }
-                appends.end(tag, .appended(try await store.firstAnswer(to: earlier)))
+                settle(tag, .appended(try await store.firstAnswer(to: earlier)))
             } catch {
-                appends.end(tag, .refused(error as? CommandError ?? CommandError(reading: error)))
+                settle(tag, .refused(error as? CommandError ?? CommandError(reading: error)))
             }
-            answerEndedAppends()
         }
     }
 
-    /// Writes the replies that are due: those of the oldest appends that have ended.
-    private func answerEndedAppends() {
-        server.markDirty(self)
-        while let append = appends.takeEnded() { answer(append) }
-        if appends.isEmpty { resumeReceiver() }
-    }
-
-    private func answer(_ append: PendingAppend) {
+    private func answer(_ append: PendingAppend, _ ending: PendingAppend.Ending) {
         let command: Command = append.isTransaction ? .emappend : .eappend
-        switch append.ending {
+        switch ending {
         case .waiting: brokenInvariant("append \(appends.head) is answered while it waits")
         case .appended(let events):
             server.statistics.transactions += 1

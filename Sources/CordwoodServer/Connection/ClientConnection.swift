@@ -6,9 +6,10 @@ import CordwoodRESP
 /// One client: what it has sent and not been answered, and who it says it is.
 ///
 /// Two tasks serve a connection. The receiver reads, finds requests and hands them to the dispatcher; replies are
-/// encoded into `output`. The sender has at most one send under way and is woken once a turn of the loop, so that all
-/// replies of a turn leave together. Replies leave in request order: appends wait in a queue for their commit while
-/// further appends are read, and any other command starts when that queue is empty.
+/// encoded into `output`. All replies of a turn of the loop leave together, at its end: at once as far as the socket
+/// takes them, and the rest by the sender, which has at most one send under way. Replies leave in request order:
+/// appends wait in a queue for their commit while further appends are read, and any other command starts when that
+/// queue is empty.
 final class ClientConnection {
     /// Bytes of unsent replies at which no further request is looked at.
     static let pauseBytes = 1 << 20
@@ -52,7 +53,8 @@ final class ClientConnection {
     var heldRequestBytes: Int?
     private var receiverWaiter: UnsafeContinuation<Void, Never>?
     private var senderWaiter: UnsafeContinuation<Void, Never>?
-    private var sendBuffer = IOBuffer(count: 4 << 10)
+    /// What the socket did not take at once, made when there is such a thing.
+    private var sendBuffer: IOBuffer?
 
     init(number: UInt64, socket: any Connection, server: Server) {
         self.number = number
@@ -66,7 +68,7 @@ final class ClientConnection {
     }
 
     /// Memory that this connection holds, in bytes.
-    var memoryBytes: Int { input.capacityBytes + output.capacity + sendBuffer.count }
+    var memoryBytes: Int { input.capacityBytes + output.capacity + (sendBuffer?.count ?? 0) }
 
     // MARK: Receiving
 
@@ -137,32 +139,43 @@ final class ClientConnection {
                 continue
             }
             if output.isEmpty { break }
-            let count = fillSendBuffer()
+            let (buffer, count) = takeSendBuffer()
             do {
-                try await socket.send(sendBuffer, 0..<count)
-                server.statistics.sentBytes += UInt64(count)
+                try await socket.send(buffer, 0..<count)
             } catch {
                 break
             }
-            if output.count <= ClientConnection.pauseBytes / 2 { resumeReceiver() }
+            sent(count)
         }
         close()
         server.remove(self)
     }
 
-    private func fillSendBuffer() -> Int {
-        if output.count > sendBuffer.count, sendBuffer.count < 64 << 10 { sendBuffer = IOBuffer(count: 64 << 10) }
-        let count = min(output.count, sendBuffer.count)
-        sendBuffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: output.bytes[..<count]))
+    /// Moves what is to leave next into memory that stays where it is while it is sent.
+    private func takeSendBuffer() -> (IOBuffer, count: Int) {
+        let buffer = sendBuffer ?? IOBuffer(count: 64 << 10)
+        sendBuffer = buffer
+        let count = min(output.count, buffer.count)
+        buffer.bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: output.bytes[..<count]))
         output.removeFirst(count)
-        return count
+        return (buffer, count)
     }
 
-    /// Lets the sender see what has been answered in this turn.
+    private func sent(_ count: Int) {
+        server.statistics.sentBytes += UInt64(count)
+        if output.count <= ClientConnection.pauseBytes / 2 { resumeReceiver() }
+    }
+
+    /// Sends what has been answered in this turn, as far as the socket takes it; the sender sees to the rest.
     func flush() {
         isDirty = false
+        if senderWaiter != nil, !output.isEmpty {
+            let count = socket.sendAtOnce(output.bytes)
+            output.removeFirst(count)
+            sent(count)
+        }
         if output.count > server.settings.outputBudgetBytes { return close() }
-        resumeSender()
+        if !hasNothingToSend { resumeSender() }
     }
 
     private func resumeSender() {
