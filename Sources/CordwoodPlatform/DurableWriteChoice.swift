@@ -1,8 +1,8 @@
 /// Which of two ways of making a write durable is the quicker one, here and now.
 ///
-/// The one in use is the one with the lower estimate. The other is tried now and then, so that a change is seen: rarely
-/// while the trials disappoint, more often as they do well. An estimate follows shorter times slowly and longer ones
-/// fast, since a way that is mostly quick and sometimes takes milliseconds is the slower way.
+/// The one in use is the one with the lower estimate, a running mean: a way that is mostly quick and sometimes takes
+/// milliseconds is the slower way, and one long time is enough to leave it. The other is tried now and then, so that a
+/// change is seen: rarely while the trials disappoint, more often as they do well.
 struct DurableWriteChoice {
     enum Way {
         /// As one operation that is durable by itself.
@@ -37,10 +37,7 @@ struct DurableWriteChoice {
             estimates.preferred.learn(nanoseconds)
         } else {
             estimates.other.learn(nanoseconds)
-            let didWell = nanoseconds <= estimates.preferred.nanoseconds
-            let intervals = DurableWriteChoice.trialIntervals
-            trialInterval = min(
-                max(didWell ? trialInterval / 2 : trialInterval * 2, intervals.lowerBound), intervals.upperBound)
+            adjustTrials(tookNanoseconds: nanoseconds)
         }
         guard estimates.preferred.isKnown, estimates.other.isKnown,
             estimates.other.nanoseconds < estimates.preferred.nanoseconds
@@ -51,23 +48,30 @@ struct DurableWriteChoice {
         writesUntilTrial = trialInterval
     }
 
+    /// A trial that took far longer than a write usually does puts the next one far off: on a busy machine it may have
+    /// cost as much as hundreds of writes.
+    private mutating func adjustTrials(tookNanoseconds nanoseconds: UInt64) {
+        let usual = estimates.preferred.nanoseconds
+        let wanted =
+            nanoseconds <= usual ? trialInterval / 2 : nanoseconds / 4 <= usual ? trialInterval * 2 : trialInterval * 16
+        let intervals = DurableWriteChoice.trialIntervals
+        trialInterval = min(max(wanted, intervals.lowerBound), intervals.upperBound)
+        writesUntilTrial = trialInterval
+    }
+
     private var other: Way { preferred == .atOnce ? .writeThenSync : .atOnce }
 
     /// How long a way takes, as far as it was seen.
     private struct Estimate {
         var nanoseconds: UInt64 = 0
         var isKnown = false
-        /// One sample counts as no more than so many times what was seen so far.
-        private static let worstFactor: UInt64 = 16
 
         mutating func learn(_ sample: UInt64) {
             if !isKnown {
                 isKnown = true
                 nanoseconds = sample
             } else if sample > nanoseconds {
-                // A stall of the device says little about the way that met it.
-                let excess = min(sample - nanoseconds, nanoseconds * Estimate.worstFactor)
-                nanoseconds += excess / (excess > nanoseconds ? 2 : 8)
+                nanoseconds += (sample - nanoseconds) / 16
             } else {
                 nanoseconds -= (nanoseconds - sample) / 16
             }

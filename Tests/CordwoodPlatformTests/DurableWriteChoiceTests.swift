@@ -96,6 +96,17 @@ struct DurableWriteChoiceTests {
         #expect(run.microseconds < UInt64(run.writes) * 130)
     }
 
+    @Test("A way that waits now and then does not yield to one that waits often and long")
+    func comparesTails() {
+        let crowded = Device(
+            atOnce: { $0 % 4 == 3 ? 36_000 : 90 }, writeThenSync: { $0 % 100 == 99 ? 4_000 : 110 })
+        var choice = DurableWriteChoice()
+        let start = Self.write(2_000, to: crowded, by: &choice)
+        #expect(start.atOnce <= 20)
+        let run = Self.write(50_000, to: crowded, by: &choice)
+        #expect(run.microseconds < UInt64(run.writes) * 170)
+    }
+
     @Test("A single slow write of the device does not cost more than a moment of the slower way")
     func forgivesHiccups() {
         var choice = DurableWriteChoice()

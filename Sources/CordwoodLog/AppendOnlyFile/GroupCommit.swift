@@ -77,6 +77,7 @@ final class GroupCommit {
     /// Whoever asked is gone: what is in flight ends, and nothing follows it.
     private var isAbandoned = false
     private var promiseTimer: TimerToken?
+    private var promiseDueNanoseconds: UInt64 = 0
     private var retryTimer: TimerToken?
     private var drainWaiters: [UnsafeContinuation<Void, Never>] = []
     private var placedState: StreamState
@@ -116,7 +117,6 @@ final class GroupCommit {
             }
             close()
         }
-        cancelPromise()
         let batch = Batch(builder: takeBuilder(), epoch: epoch, state: placedState)
         open = batch
         return batch
@@ -279,13 +279,20 @@ final class GroupCommit {
 
     private var isIdle: Bool { inFlight.isEmpty && closed.isEmpty && open == nil && !isRolling }
 
+    /// The timer is left alone while batches come and go: when it goes off it looks whether the log has rested long
+    /// enough.
     private func armPromise() {
-        guard isIdle, !isPromised, promiseTimer == nil, stream.failure == nil else { return }
-        promiseTimer = seams.clock.schedule(
-            atNanoseconds: seams.clock.monotonicNanoseconds + limits.promiseDelayNanoseconds
-        ) { [self] in
+        guard isIdle, !isPromised, stream.failure == nil else { return }
+        promiseDueNanoseconds = seams.clock.monotonicNanoseconds + limits.promiseDelayNanoseconds
+        if promiseTimer == nil { schedulePromise() }
+    }
+
+    private func schedulePromise() {
+        promiseTimer = seams.clock.schedule(atNanoseconds: promiseDueNanoseconds) { [self] in
             promiseTimer = nil
-            writePromise()
+            // A batch that is on its way arms the timer again when it is durable.
+            guard isIdle, !isPromised, stream.failure == nil else { return }
+            if seams.clock.monotonicNanoseconds < promiseDueNanoseconds { schedulePromise() } else { writePromise() }
         }
     }
 
