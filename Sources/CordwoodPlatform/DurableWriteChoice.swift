@@ -2,7 +2,7 @@
 ///
 /// The one in use is the one with the lower estimate, a running mean: a way that is mostly quick and sometimes takes
 /// milliseconds is the slower way, and one long time is enough to leave it. The other is tried now and then, so that a
-/// change is seen: rarely while the trials disappoint, more often as they do well.
+/// change is seen; whatever the trials meet, they take a small part of the time.
 struct DurableWriteChoice {
     enum Way {
         /// As one operation that is durable by itself.
@@ -11,23 +11,23 @@ struct DurableWriteChoice {
         case writeThenSync
     }
 
-    /// Writes between two trials of the way that is not in use: the fewest and the most.
-    static let trialIntervals = 32...4096
+    /// Between two trials the way in use has so many times the duration of the first of them.
+    static let trialShare: UInt64 = 64
 
     /// The way in use.
     private(set) var preferred: Way
     private var estimates: (preferred: Estimate, other: Estimate) = (Estimate(), Estimate())
-    private var trialInterval = DurableWriteChoice.trialIntervals.lowerBound
-    private var writesUntilTrial = 1
+    /// How long the way in use still has before the next trial.
+    private var untilTrialNanoseconds: UInt64 = 1
 
     /// Starts with the way that is never much slower than the other.
     init() { preferred = .writeThenSync }
 
     /// The way that the next write takes.
     mutating func next() -> Way {
-        writesUntilTrial -= 1
-        guard writesUntilTrial <= 0 else { return preferred }
-        writesUntilTrial = trialInterval
+        guard untilTrialNanoseconds == 0 else { return preferred }
+        // Until this trial has been recorded there is no other.
+        untilTrialNanoseconds = .max
         return other
     }
 
@@ -35,28 +35,23 @@ struct DurableWriteChoice {
     mutating func record(_ way: Way, nanoseconds: UInt64) {
         if way == preferred {
             estimates.preferred.learn(nanoseconds)
+            if untilTrialNanoseconds < .max { untilTrialNanoseconds -= min(untilTrialNanoseconds, nanoseconds) }
         } else {
             estimates.other.learn(nanoseconds)
-            adjustTrials(tookNanoseconds: nanoseconds)
+            restUntilTrial(after: nanoseconds)
         }
         guard estimates.preferred.isKnown, estimates.other.isKnown,
             estimates.other.nanoseconds < estimates.preferred.nanoseconds
         else { return }
         preferred = other
         estimates = (estimates.other, estimates.preferred)
-        trialInterval = DurableWriteChoice.trialIntervals.lowerBound
-        writesUntilTrial = trialInterval
+        restUntilTrial(after: estimates.other.nanoseconds)
     }
 
-    /// A trial that took far longer than a write usually does puts the next one far off: on a busy machine it may have
-    /// cost as much as hundreds of writes.
-    private mutating func adjustTrials(tookNanoseconds nanoseconds: UInt64) {
-        let usual = estimates.preferred.nanoseconds
-        let wanted =
-            nanoseconds <= usual ? trialInterval / 2 : nanoseconds / 4 <= usual ? trialInterval * 2 : trialInterval * 16
-        let intervals = DurableWriteChoice.trialIntervals
-        trialInterval = min(max(wanted, intervals.lowerBound), intervals.upperBound)
-        writesUntilTrial = trialInterval
+    /// Puts the next trial off so far that one like the last takes a small part of the time.
+    private mutating func restUntilTrial(after nanoseconds: UInt64) {
+        let (rest, overflowed) = nanoseconds.multipliedReportingOverflow(by: DurableWriteChoice.trialShare)
+        untilTrialNanoseconds = overflowed ? .max - 1 : max(rest, 1)
     }
 
     private var other: Way { preferred == .atOnce ? .writeThenSync : .atOnce }
