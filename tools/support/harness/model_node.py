@@ -31,7 +31,10 @@ class Store:
         complete = [line for line in written if line.endswith("\n")]
         if fault == "lose":
             complete = complete[:-1]
-        path.write_text("".join(complete))
+        # In one step: a kill at this moment must find the old contents or the new.
+        kept = directory / "writes.kept"
+        kept.write_text("".join(complete))
+        kept.replace(path)
         self.file = path.open("a")
         for line in complete:
             self.apply(json.loads(line))
