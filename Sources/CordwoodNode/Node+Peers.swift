@@ -142,9 +142,11 @@ extension Node {
             do throws(LogError) {
                 let end = min(store.nextIndex, index + Self.readForPeerEntries)
                 let entries = try await store.entries(in: index..<end, maxBytes: Int(clamping: maxBytes))
-                readsForPeers[ticket] = entries[...]
-                outcome = .entries(
-                    count: entries.count, bytes: entries.reduce(0) { $0 + UInt64($1.payload.count) })
+                // Meanwhile the peer may have acknowledged some of them: what it is to be sent begins behind that.
+                let next = core.progress(of: peer)?.next ?? index
+                let wanted = next < index ? [] : entries.dropFirst(Int(clamping: next - index))
+                readsForPeers[ticket] = wanted
+                outcome = .entries(count: wanted.count, bytes: wanted.reduce(0) { $0 + UInt64($1.payload.count) })
             } catch {
                 if case .purged = error { outcome = .purged } else { outcome = .corrupt }
                 if case .closed = error { return }
