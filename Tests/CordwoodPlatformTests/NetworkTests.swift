@@ -57,29 +57,40 @@ struct NetworkTests {
         }
     }
 
+    /// Bytes that tell where they stand.
+    private static func pattern(_ count: Int) -> IOBuffer {
+        let bytes = IOBuffer(count: count)
+        for index in 0..<count { bytes.bytes[index] = UInt8(truncatingIfNeeded: index &* 31 >> 8) }
+        return bytes
+    }
+
+    /// How many bytes of the pattern came until the other side finished; `nil` when one was not its own.
+    private static func receivesPattern(from connection: any Connection) async throws -> Int? {
+        let buffer = IOBuffer(count: 1 << 16)
+        var received = 0
+        var correct = true
+        while true {
+            let count = try await connection.receive(into: buffer, 0..<buffer.count)
+            if count == 0 { break }
+            for index in stride(from: 0, to: count, by: 997) {
+                correct = correct && buffer.bytes[index] == UInt8(truncatingIfNeeded: (received + index) &* 31 >> 8)
+            }
+            received += count
+        }
+        return correct ? received : nil
+    }
+
     @Test("More than the socket buffers hold is sent whole", arguments: backends)
     func large(_ backend: Platform.Choice) async throws {
         try await onPlatform(backend) { seams in
             let (listener, client, server) = try await Self.pair(seams)
             let total = 20 << 20
             seams.scheduler.spawn("sender") {
-                let bytes = IOBuffer(count: total)
-                for index in 0..<total { bytes.bytes[index] = UInt8(truncatingIfNeeded: index &* 31 >> 8) }
+                let bytes = Self.pattern(total)
                 #expect(await reason { try await client.send(bytes, 0..<total) } == nil)
                 client.close()
             }
-            let buffer = IOBuffer(count: 1 << 16)
-            var received = 0
-            var correct = true
-            while true {
-                let count = try await server.receive(into: buffer, 0..<buffer.count)
-                if count == 0 { break }
-                for index in stride(from: 0, to: count, by: 997) {
-                    correct = correct && buffer.bytes[index] == UInt8(truncatingIfNeeded: (received + index) &* 31 >> 8)
-                }
-                received += count
-            }
-            #expect(received == total && correct)
+            #expect(try await Self.receivesPattern(from: server) == total)
             server.close()
             listener.close()
         }
@@ -91,8 +102,7 @@ struct NetworkTests {
         try await onPlatform(backend) { seams in
             let (listener, client, server) = try await Self.pair(seams)
             let total = 16 << 20
-            let bytes = IOBuffer(count: total)
-            for index in 0..<total { bytes.bytes[index] = UInt8(truncatingIfNeeded: index &* 31 >> 8) }
+            let bytes = Self.pattern(total)
             let taken = client.sendAtOnce(bytes[0..<total])
             #expect(taken > 0 && taken < total)
             #expect(client.sendAtOnce(bytes[0..<0]) == 0)
@@ -104,18 +114,7 @@ struct NetworkTests {
             // The rest is on its way: nothing may come in between.
             await seams.clock.sleep(nanoseconds: 1_000_000)
             #expect(client.sendAtOnce(bytes[0..<1]) == 0)
-            let buffer = IOBuffer(count: 1 << 16)
-            var received = 0
-            var correct = true
-            while true {
-                let count = try await server.receive(into: buffer, 0..<buffer.count)
-                if count == 0 { break }
-                for index in stride(from: 0, to: count, by: 997) {
-                    correct = correct && buffer.bytes[index] == UInt8(truncatingIfNeeded: (received + index) &* 31 >> 8)
-                }
-                received += count
-            }
-            #expect(received == total && correct)
+            #expect(try await Self.receivesPattern(from: server) == total)
             server.close()
             listener.close()
         }
