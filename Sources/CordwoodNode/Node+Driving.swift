@@ -42,6 +42,7 @@ extension Node {
             for effect in effectsInHand.effects { carryOut(effect) }
             effectsInHand.removeAll()
         }
+        entriesInHand = []
     }
 
     private func carryOut(_ effect: RaftEffect) {

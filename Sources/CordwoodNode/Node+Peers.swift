@@ -64,12 +64,38 @@ extension Node {
     // MARK: Sending
 
     func send(_ message: RaftMessage) {
-        if message.kind == .vote {
+        switch message.kind {
+        case .vote:
             heldVoteRequests.append(message)
             releaseVoteRequests()
-        } else {
+        case .append where core.progress(of: message.to)?.state == .replicate:
+            commitNotices.keep(message)
+            armCommitNotices()
+        default:
+            sendCommitNotice(to: message.to)
             peers?.send(
                 message, entries: [], attachment: message.kind == .heartbeat ? confirmedNotice() : [])
+        }
+    }
+
+    /// Tells a follower of the newest commit now, if it has not been told.
+    func sendCommitNotice(to peer: ReplicaID) {
+        guard !commitNotices.isEmpty, let notice = commitNotices.take(for: peer) else { return }
+        peers?.send(notice, entries: [], attachment: [])
+    }
+
+    private func armCommitNotices() {
+        guard !areCommitNoticesDue else { return }
+        areCommitNoticesDue = true
+        _ = seams.clock.schedule(
+            atNanoseconds: seams.clock.monotonicNanoseconds + CommitNotices.delayNanoseconds
+        ) { [weak self] in
+            guard let self else { return }
+            areCommitNoticesDue = false
+            // What is old by now has been overtaken by a message of a later term.
+            for notice in commitNotices.takeAll() where notice.term == core.term {
+                peers?.send(notice, entries: [], attachment: [])
+            }
         }
     }
 
@@ -131,8 +157,19 @@ extension Node {
                 "the core sends \(message.entries) of a read from \(read.first?.index ?? 0) of \(read.count) entries")
             peers.send(message, entries: read.prefix(Int(message.entryCount)), attachment: [])
         } else {
-            peers.send(message, entries: store.recentEntries(in: message.entries), attachment: [])
+            // It tells the commit too.
+            _ = commitNotices.take(for: message.to)
+            peers.send(message, entries: entriesToSend(message.entries), attachment: [])
         }
+    }
+
+    /// Entries in memory of their own: they wait for a connection while the store goes on appending. Peers that are
+    /// sent the same share it.
+    private func entriesToSend(_ range: Range<RaftIndex>) -> ArraySlice<Entry> {
+        if entriesInHand.first?.index != range.lowerBound || entriesInHand.last?.index.next != range.upperBound {
+            entriesInHand = Array(store.recentEntries(in: range))[...]
+        }
+        return entriesInHand
     }
 
     /// Reads entries that are no longer in memory for a peer that needs them.
@@ -256,6 +293,7 @@ extension Node {
         guard let first = incoming.first?.index, first <= range.lowerBound,
             incoming.count >= Int(range.upperBound - first)
         else { brokenInvariant("the core takes \(range) from a message of \(incoming.map(\.position))") }
+        entriesInHand = []
         let taken = Array(incoming[Int(range.lowerBound - first)..<Int(range.upperBound - first)])
         if replaces { dropSuffix(from: range.lowerBound) }
         let now = seams.clock.monotonicNanoseconds

@@ -73,6 +73,11 @@ public final class Node {
     /// Appends that wait until the log has room for them.
     var delayedAppends: [(RaftMessage, [Entry])] = []
     var delayedBytes = 0
+    /// The entries that the last peer was sent, for the next one, until the effects in hand are carried out.
+    var entriesInHand: ArraySlice<Entry> = []
+    var commitNotices = CommitNotices()
+    /// A timer runs that sends what of them still waits.
+    var areCommitNoticesDue = false
     /// Entries that were read back for peers, by the core's ticket.
     var readsForPeers: [UInt64: ArraySlice<Entry>] = [:]
     var heldVoteRequests: [RaftMessage] = []

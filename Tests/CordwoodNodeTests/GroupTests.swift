@@ -93,6 +93,22 @@ struct GroupTests {
         }
     }
 
+    @Test func aCommitIsToldWithinMomentsThoughNothingFollowsIt() throws {
+        let world = VirtualWorld(seed: 12)
+        try world.run { seams in
+            let nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            _ = try await leader.tally("event", in: 1)
+            let began = seams.clock.monotonicNanoseconds
+            while nodes.contains(where: { $0.watermark(of: 1) < 1 }) {
+                await seams.clock.sleep(nanoseconds: 100_000)
+            }
+            // The next heartbeat would say it, too, up to 100 ms later.
+            #expect(seams.clock.monotonicNanoseconds - began < 5_000_000)
+            for node in nodes { try await node.close() }
+        }
+    }
+
     @Test func aFollowerThatWasAwayCatchesUpFromTheLog() throws {
         let world = VirtualWorld(seed: 3)
         try world.run { seams in

@@ -154,7 +154,7 @@ extension Node {
     // MARK: As the leader
 
     /// Proposes what another node passes on, in its order, and answers when all of it has ended.
-    func serveForwarded(_ body: [UInt8]) async -> PeerAnswer {
+    func serveForwarded(_ body: [UInt8], from peer: ReplicaID) async -> PeerAnswer {
         let commands: [ForwardedCommand]
         do throws(DecodeError) { commands = try ForwardedCommand.decode(body) } catch {
             return .refused(code: MemberOperationError.malformedCode, "\(error)")
@@ -163,7 +163,10 @@ extension Node {
         for (place, command) in commands.enumerated() {
             await propose(command, at: place, of: batch)
         }
-        return .success(ForwardedOutcome.encode(await batch.untilEnded()))
+        let outcomes = await batch.untilEnded()
+        // Its client is answered when it has applied them itself.
+        sendCommitNotice(to: peer)
+        return .success(ForwardedOutcome.encode(outcomes))
     }
 
     /// Waits for room as a client of this node would, for as long as somebody waits for the answer.

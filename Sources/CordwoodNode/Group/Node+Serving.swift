@@ -7,7 +7,9 @@ import CordwoodRaft
 /// nodes into the group.
 extension Node {
     func serve(_ transport: PeerTransport) {
-        transport.services[.forward] = { [unowned self] _, body in await serveForwarded(body) }
+        transport.services[.forward] = { [unowned self] caller, body in
+            await serveForwarded(body, from: caller.replica)
+        }
         transport.services[.operate] = { [unowned self] _, body in await serveOperation(body) }
         transport.services[.report] = { [unowned self] _, _ in .success(report.encoded()) }
         transport.services[.join] = { [unowned self] caller, body in await serveJoin(caller, body) }

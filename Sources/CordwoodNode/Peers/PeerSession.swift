@@ -107,7 +107,8 @@ final class PeerSession {
                 continue
             }
             do throws(IOError) {
-                try await connection.send(buffer, 0..<bytes)
+                let taken = connection.sendAtOnce(buffer[0..<bytes])
+                if taken < bytes { try await connection.send(buffer, taken..<bytes) }
                 sentNanoseconds = clock.monotonicNanoseconds
             } catch {
                 end("\(error)")
