@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "CUring", linkerSettings: [.linkedLibrary("uring")]),
         .target(name: "CLinux"),
         .target(name: "CAllocations"),
+        .target(name: "CProcessor"),
         .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
 
         // Ground floor: vocabulary, consensus, seams.
@@ -52,7 +53,7 @@ let package = Package(
         // The engine.
         room("CordwoodLog", ["CordwoodBase", "CordwoodRaft", "CordwoodIO"]),
         room("CordwoodMachine", ["CordwoodBase", "CordwoodIO", "CordwoodLog"]),
-        room("CordwoodEvents", ["CordwoodBase", "CordwoodMachine"]),
+        room("CordwoodEvents", ["CordwoodBase", "CordwoodMachine", "CProcessor"]),
         room("CordwoodRESP", ["CordwoodBase"]),
         room("CordwoodOptions", ["CordwoodBase"]),
         room("CordwoodNode", ["CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),

@@ -23,12 +23,12 @@ public struct ChainValue: Hashable, Sendable, CustomStringConvertible {
 public enum Checksum {
     /// XXH3, 64 bit, with a seed.
     public static func xxh3(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
-        XXH3_64bits_withSeed(bytes.baseAddress, bytes.count, seed)
+        cxxhash_xxh3(bytes.baseAddress, bytes.count, seed)
     }
 
     /// XXH3, 128 bit, with a seed.
     public static func xxh3Wide(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> ChainValue {
-        let hash = XXH3_128bits_withSeed(bytes.baseAddress, bytes.count, seed)
+        let hash = cxxhash_xxh3_wide(bytes.baseAddress, bytes.count, seed)
         return ChainValue(high: hash.high64, low: hash.low64)
     }
 

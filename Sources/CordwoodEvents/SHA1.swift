@@ -1,11 +1,15 @@
+internal import CProcessor
+
 /// SHA-1, for name-based UUIDs alone: version 5 prescribes it. Nothing here relies on its strength.
 enum SHA1 {
     /// The first 16 bytes of the digest of `prefix` followed by `bytes`, as two big-endian numbers.
+    ///
+    /// - Parameter byProcessor: takes the processor's own instructions where it has them.
     static func leadingHalves(
-        prefix: (UInt64, UInt64), bytes: UnsafeRawBufferPointer
+        prefix: (UInt64, UInt64), bytes: UnsafeRawBufferPointer, byProcessor: Bool = true
     ) -> (high: UInt64, low: UInt64) {
         let length = 16 + bytes.count
-        var state = State()
+        var state = State(byProcessor: byProcessor)
         return withUnsafeTemporaryAllocation(byteCount: 64, alignment: 8) { block in
             block.storeBytes(of: prefix.0.bigEndian, toByteOffset: 0, as: UInt64.self)
             block.storeBytes(of: prefix.1.bigEndian, toByteOffset: 8, as: UInt64.self)
@@ -56,8 +60,26 @@ enum SHA1 {
         var c: UInt32 = 0x98BA_DCFE
         var d: UInt32 = 0x1032_5476
         var e: UInt32 = 0xC3D2_E1F0
+        let byProcessor: Bool
+
+        init(byProcessor: Bool) { self.byProcessor = byProcessor }
 
         mutating func absorb(_ block: UnsafeMutableRawBufferPointer) {
+            if !byProcessor || !absorbByProcessor(block) { absorbByWords(block) }
+        }
+
+        /// A third of the time; the difference is a thirtieth of the whole work of an append. False where the processor
+        /// has no such instructions.
+        private mutating func absorbByProcessor(_ block: UnsafeMutableRawBufferPointer) -> Bool {
+            var words = (a, b, c, d, e)
+            let isDone = withUnsafeMutableBytes(of: &words) { words in
+                cprocessor_sha1_absorb(words.bindMemory(to: UInt32.self).baseAddress, block.baseAddress) != 0
+            }
+            if isDone { (a, b, c, d, e) = words }
+            return isDone
+        }
+
+        private mutating func absorbByWords(_ block: UnsafeMutableRawBufferPointer) {
             withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 80) { words in
                 for position in 0..<16 {
                     words[position] = UInt32(bigEndian: block.load(fromByteOffset: position &* 4, as: UInt32.self))

@@ -7,6 +7,7 @@ ROOMS = {
     "CLinux": set(),
     "CXXHash": set(),
     "CAllocations": set(),
+    "CProcessor": set(),
     "CordwoodBase": {"CXXHash"},
     "CordwoodRaft": {"CordwoodBase"},
     "CordwoodIO": {"CordwoodBase"},
@@ -14,7 +15,7 @@ ROOMS = {
     "CordwoodVirtual": {"CordwoodBase", "CordwoodIO"},
     "CordwoodLog": {"CordwoodBase", "CordwoodRaft", "CordwoodIO"},
     "CordwoodMachine": {"CordwoodBase", "CordwoodIO", "CordwoodLog"},
-    "CordwoodEvents": {"CordwoodBase", "CordwoodMachine"},
+    "CordwoodEvents": {"CordwoodBase", "CordwoodMachine", "CProcessor"},
     "CordwoodRESP": {"CordwoodBase"},
     "CordwoodOptions": {"CordwoodBase"},
     "CordwoodNode": {"CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"},
@@ -53,7 +54,7 @@ ROOMS = {
 }
 
 PROGRAMS = {room for room in ROOMS if room.startswith("cordwood-")}
-SHIMS = {"CUring", "CLinux", "CXXHash", "CAllocations"}
+SHIMS = {"CUring", "CLinux", "CXXHash", "CAllocations", "CProcessor"}
 
 # System modules beyond the standard library. A room that is not named gets `Synchronization` alone: with no door to the
 # C library it can reach neither a clock nor the environment, and the node does not carry Foundation.
