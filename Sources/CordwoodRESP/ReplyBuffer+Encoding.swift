@@ -167,44 +167,62 @@ extension ReplyBuffer {
         // A type byte, a sign, at most 20 digits and the line end.
         let target = reserve(24)
         target.storeBytes(of: type, as: UInt8.self)
-        var digits = 1
-        var rest = magnitude / 10
-        while rest > 0 {
-            digits += 1
-            rest /= 10
-        }
-        var cursor = 1
-        if isNegative {
-            target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 1, as: UInt8.self)
-            cursor = 2
-        }
-        let end = cursor + digits
-        rest = magnitude
-        cursor = end
-        for _ in 0..<digits {
+        if isNegative { target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 1, as: UInt8.self) }
+        let end = (isNegative ? 2 : 1) + decimalDigitCount(magnitude)
+        var cursor = end
+        var rest = magnitude
+        repeat {
             cursor -= 1
             target.storeBytes(of: 0x30 + UInt8(truncatingIfNeeded: rest % 10), toByteOffset: cursor, as: UInt8.self)
             rest /= 10
-        }
+        } while rest > 0
         target.storeBytes(of: UInt8(ascii: "\r"), toByteOffset: end, as: UInt8.self)
         target.storeBytes(of: UInt8(ascii: "\n"), toByteOffset: end + 1, as: UInt8.self)
         advance(end + 2)
     }
 
     private func writeUUID(high: UInt64, low: UInt64, to target: UnsafeMutableRawPointer) {
-        var cursor = 0
-        for position in 0..<16 {
-            if position == 4 || position == 6 || position == 8 || position == 10 {
-                target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: cursor, as: UInt8.self)
-                cursor += 1
-            }
-            let word = position < 8 ? high : low
-            let byte = UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * (position & 7)))
-            target.storeBytes(of: hexadecimalDigit(byte >> 4), toByteOffset: cursor, as: UInt8.self)
-            target.storeBytes(of: hexadecimalDigit(byte & 15), toByteOffset: cursor + 1, as: UInt8.self)
-            cursor += 2
-        }
+        let second = hexadecimal(UInt32(truncatingIfNeeded: high))
+        let third = hexadecimal(UInt32(truncatingIfNeeded: low >> 32))
+        store(hexadecimal(UInt32(truncatingIfNeeded: high >> 32)), at: target)
+        target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 8, as: UInt8.self)
+        store(UInt32(truncatingIfNeeded: second >> 32), at: target + 9)
+        target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 13, as: UInt8.self)
+        store(UInt32(truncatingIfNeeded: second), at: target + 14)
+        target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 18, as: UInt8.self)
+        store(UInt32(truncatingIfNeeded: third >> 32), at: target + 19)
+        target.storeBytes(of: UInt8(ascii: "-"), toByteOffset: 23, as: UInt8.self)
+        store(UInt32(truncatingIfNeeded: third), at: target + 24)
+        store(hexadecimal(UInt32(truncatingIfNeeded: low)), at: target + 28)
     }
 
-    private func hexadecimalDigit(_ nibble: UInt8) -> UInt8 { nibble < 10 ? 0x30 + nibble : 0x57 + nibble }
+    @inline(__always)
+    private func store<Characters: FixedWidthInteger>(_ characters: Characters, at target: UnsafeMutableRawPointer) {
+        target.storeBytes(of: characters.bigEndian, as: Characters.self)
+    }
+}
+
+/// The eight hexadecimal digits of a number as characters, the first one in the highest byte.
+@inline(__always)
+private func hexadecimal(_ number: UInt32) -> UInt64 {
+    // Each half moves away from the other until every digit has a byte.
+    var digits = UInt64(number)
+    digits = (digits << 16 | digits) & 0x0000_FFFF_0000_FFFF
+    digits = (digits << 8 | digits) & 0x00FF_00FF_00FF_00FF
+    digits = (digits << 4 | digits) & 0x0F0F_0F0F_0F0F_0F0F
+    // A digit of 10 or more carries into its byte's bit 4 when 6 is added; letters lie 39 behind the decimal digits.
+    let letters = (digits &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+    return digits &+ 0x3030_3030_3030_3030 &+ letters &* 39
+}
+
+private func decimalDigitCount(_ number: UInt64) -> Int {
+    var count = 1
+    var bound: UInt64 = 10
+    while number >= bound {
+        count += 1
+        let (next, overflowed) = bound.multipliedReportingOverflow(by: 10)
+        if overflowed { break }
+        bound = next
+    }
+    return count
 }
