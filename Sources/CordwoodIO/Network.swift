@@ -45,6 +45,10 @@ public protocol Connection: AnyObject {
     /// Receives at least one byte into `buffer[range]`; 0 means that the other side has finished.
     func receive(into buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) -> Int
 
+    /// The same without a task: `receiver` is told, from a turn of the loop and never from inside this call. It is held
+    /// until then.
+    func receive(into buffer: IOBuffer, _ range: Range<Int>, for receiver: any ConnectionReceiver)
+
     /// Sends what the connection takes without waiting, and returns how many bytes that were: 0 when it takes none now,
     /// a send is under way, or the connection has failed, which the next `send` tells.
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int
@@ -54,4 +58,10 @@ public protocol Connection: AnyObject {
 
     /// Ends both directions; operations under way fail with `.closed`.
     func close()
+}
+
+/// Hears what a connection has received.
+public protocol ConnectionReceiver: AnyObject {
+    /// One receive has ended: so many bytes lie in the buffer, 0 when the other side has finished.
+    func received(_ result: Result<Int, IOError>)
 }

@@ -7,8 +7,8 @@ internal import Glibc
 /// A turn of the loop: take what other threads have posted, make the calls that are due, run the jobs that are ready,
 /// make the end-of-turn calls and run what they made ready, hand the operations started meanwhile to the kernel and
 /// wait for the first to complete. Writes and syncs are handed over before the end-of-turn calls already. Completions
-/// are collected first and their continuations resumed together, so the jobs of the next turn see all of them, and
-/// operations that they start leave in one submission.
+/// are collected first and those who wait told together: tasks become ready, observers are called there and then. So
+/// the jobs of the next turn see all of them, and operations that they start leave in one submission.
 ///
 /// The mutable state belongs to the loop's thread; other threads reach it through the inbox alone. That is what makes
 /// the class `Sendable` in fact.
@@ -30,6 +30,8 @@ package final class EventLoop: @unchecked Sendable {
     private var timers = TimerQueue()
     private var operations = OperationTable()
     private var completions: [Completion] = []
+    /// The completions whose waiters are being told.
+    private var completionsInHand: [Completion] = []
     private var isStopping = false
 
     /// What the files count: see `Platform.Counters`.
@@ -98,8 +100,10 @@ package final class EventLoop: @unchecked Sendable {
 
     private func resumeCompleted() {
         guard !completions.isEmpty else { return }
-        for completion in completions { operations.remove(completion.token).resume(returning: completion.result) }
-        completions.removeAll(keepingCapacity: true)
+        // An observer may start operations, which complete at once while the loop stops.
+        swap(&completions, &completionsInHand)
+        for completion in completionsInHand { operations.remove(completion.token).end(completion.result) }
+        completionsInHand.removeAll(keepingCapacity: true)
     }
 
     private func runJobs() {
@@ -147,15 +151,23 @@ package final class EventLoop: @unchecked Sendable {
     /// number, EINTR and EAGAIN among them. `started` hears the name under which the operation can be cancelled.
     func perform(_ operation: Operation, started: (OperationToken) -> Void = { _ in }) async -> Int32 {
         invariant(isCurrent, "\(operation) started from another thread")
-        return await withUnsafeContinuation { continuation in
-            let token = operations.insert(continuation, waitingDescriptor: operation.waitingDescriptor)
-            started(token)
-            if isStopping {
-                completions.append(Completion(token: token, result: -ECANCELED))
-            } else {
-                backend.start(operation, token)
-            }
+        return await withUnsafeContinuation { continuation in started(start(operation, .task(continuation))) }
+    }
+
+    /// The same for one who hears of the end without being a task: in a later turn, before that turn's jobs.
+    func perform(_ operation: Operation, for observer: any OperationObserver) -> OperationToken {
+        invariant(isCurrent, "\(operation) started from another thread")
+        return start(operation, .observer(observer))
+    }
+
+    private func start(_ operation: Operation, _ waiter: OperationWaiter) -> OperationToken {
+        let token = operations.insert(waiter, waitingDescriptor: operation.waitingDescriptor)
+        if isStopping {
+            completions.append(Completion(token: token, result: -ECANCELED))
+        } else {
+            backend.start(operation, token)
         }
+        return token
     }
 
     /// Makes an operation that waits for the world complete soon; nothing for one that has completed.

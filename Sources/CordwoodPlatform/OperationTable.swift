@@ -20,10 +20,28 @@ struct Completion: Sendable {
     var result: Int32
 }
 
+/// Hears of an operation's end from the loop itself, where a task would be resumed first.
+protocol OperationObserver: AnyObject {
+    func operationEnded(_ result: Int32)
+}
+
+/// Who waits for an operation.
+enum OperationWaiter {
+    case task(UnsafeContinuation<Int32, Never>)
+    case observer(any OperationObserver)
+
+    func end(_ result: Int32) {
+        switch self {
+        case .task(let continuation): continuation.resume(returning: result)
+        case .observer(let observer): observer.operationEnded(result)
+        }
+    }
+}
+
 /// The operations under way and who waits for each: slots that are used again, so that starting one allocates nothing.
 struct OperationTable {
     private struct Slot {
-        var waiter: UnsafeContinuation<Int32, Never>?
+        var waiter: OperationWaiter?
         var generation: UInt32 = 1
         /// Next free slot, -1 at the end of the free list.
         var nextFree: Int32 = -1
@@ -35,7 +53,7 @@ struct OperationTable {
     private var firstFree: Int32 = -1
     private(set) var count = 0
 
-    mutating func insert(_ waiter: UnsafeContinuation<Int32, Never>, waitingDescriptor: Int32?) -> OperationToken {
+    mutating func insert(_ waiter: OperationWaiter, waitingDescriptor: Int32?) -> OperationToken {
         if firstFree < 0 {
             slots.append(Slot())
             firstFree = Int32(slots.count - 1)
@@ -49,13 +67,12 @@ struct OperationTable {
     }
 
     /// Frees the operation's slot and returns who waits for it.
-    mutating func remove(_ token: OperationToken) -> UnsafeContinuation<Int32, Never> {
+    mutating func remove(_ token: OperationToken) -> OperationWaiter {
         let index = token.slot
         invariant(
             index < slots.count && slots[index].generation == token.generation,
             "completion of an operation that is not under way: slot \(index), generation \(token.generation)")
-        guard let waiter = slots[index].waiter else { brokenInvariant("slot \(index) completed twice") }
-        slots[index].waiter = nil
+        guard let waiter = slots[index].waiter.take() else { brokenInvariant("slot \(index) completed twice") }
         slots[index].generation = slots[index].generation == .max ? 1 : slots[index].generation + 1
         slots[index].nextFree = firstFree
         firstFree = Int32(index)

@@ -14,6 +14,20 @@ final class PlatformConnection: Connection {
     private var receiving: OperationToken?
     private var sending: OperationToken?
     private var isClosed = false
+    /// The receive under way, if nobody awaits it.
+    private var pending: PendingReceive?
+
+    private struct PendingReceive {
+        let buffer: IOBuffer
+        let operation: Operation
+        let receiver: any ConnectionReceiver
+
+        init(buffer: IOBuffer, operation: Operation, _ receiver: any ConnectionReceiver) {
+            self.buffer = buffer
+            self.operation = operation
+            self.receiver = receiver
+        }
+    }
 
     init(_ descriptor: Int32, _ peerAddress: SocketAddress, _ loop: EventLoop) {
         self.descriptor = descriptor
@@ -26,23 +40,43 @@ final class PlatformConnection: Connection {
     }
 
     func receive(into buffer: IOBuffer, _ range: Range<Int>) async throws(IOError) -> Int {
-        invariant(receiving == nil, "two receives at once from \(peerAddress)")
-        guard let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[range]).baseAddress, !range.isEmpty
-        else { brokenInvariant("receive of no bytes from \(peerAddress)") }
-        let count = UInt32(min(range.count, Int(CURING_MAX_IO_BYTES)))
+        let (target, count) = place(for: range, of: buffer)
         while true {
             guard !isClosed else { throw closedError("receive") }
             let result = await loop.perform(.receive(descriptor, into: target, count: count)) { receiving = $0 }
             withExtendedLifetime(buffer) {}
-            receiving = nil
-            guard !isClosed else {
-                closeWhenQuiet()
-                throw closedError("receive")
-            }
-            if result == -EINTR || result == -EAGAIN { continue }
-            try check(result, "receive", peerAddress)
-            return Int(result)
+            if let received = try received(result) { return received }
         }
+    }
+
+    func receive(into buffer: IOBuffer, _ range: Range<Int>, for receiver: any ConnectionReceiver) {
+        let (target, count) = place(for: range, of: buffer)
+        pending = PendingReceive(buffer: buffer, operation: .receive(descriptor, into: target, count: count), receiver)
+        receiveForObserver()
+    }
+
+    private func receiveForObserver() {
+        guard let pending else { return }
+        receiving = loop.perform(isClosed ? .none : pending.operation, for: self)
+    }
+
+    private func place(for range: Range<Int>, of buffer: IOBuffer) -> (UnsafeMutableRawPointer, count: UInt32) {
+        invariant(receiving == nil, "two receives at once from \(peerAddress)")
+        guard let target = UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[range]).baseAddress, !range.isEmpty
+        else { brokenInvariant("receive of no bytes from \(peerAddress)") }
+        return (target, UInt32(min(range.count, Int(CURING_MAX_IO_BYTES))))
+    }
+
+    /// The bytes that a receive gave; `nil` when it is to be tried again.
+    private func received(_ result: Int32) throws(IOError) -> Int? {
+        receiving = nil
+        guard !isClosed else {
+            closeWhenQuiet()
+            throw closedError("receive")
+        }
+        if result == -EINTR || result == -EAGAIN { return nil }
+        try check(result, "receive", peerAddress)
+        return Int(result)
     }
 
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
@@ -91,5 +125,17 @@ final class PlatformConnection: Connection {
 
     private func closedError(_ operation: String) -> IOError {
         IOError(.closed, operation: operation, subject: peerAddress.description)
+    }
+}
+
+extension PlatformConnection: OperationObserver {
+    func operationEnded(_ result: Int32) {
+        let outcome: Result<Int, IOError>
+        do throws(IOError) {
+            guard let count = try received(result) else { return receiveForObserver() }
+            outcome = .success(count)
+        } catch { outcome = .failure(error) }
+        let receiver = pending.take()?.receiver
+        receiver?.received(outcome)
     }
 }

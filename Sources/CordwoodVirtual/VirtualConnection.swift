@@ -78,6 +78,14 @@ final class VirtualConnection: Connection {
         }
     }
 
+    func receive(into buffer: IOBuffer, _ range: Range<Int>, for receiver: any ConnectionReceiver) {
+        network.spawn("receive from \(peerAddress)", life) { [self] in
+            do throws(IOError) {
+                receiver.received(.success(try await receive(into: buffer, range)))
+            } catch { receiver.received(.failure(error)) }
+        }
+    }
+
     func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard sender == nil, !bytes.isEmpty, (try? check("send")) != nil, let peer, !peer.isClosed else { return 0 }
         return pass(bytes, to: peer)

@@ -32,6 +32,7 @@ public final class VirtualNetwork: Network {
     let random: VirtualRandom
     let clock: VirtualClock
     let trace: Trace
+    private let queue: VirtualQueue
     private var listeners: [SocketAddress: VirtualListener] = [:]
     private var nextPort: UInt16 = 40_000
 
@@ -66,9 +67,10 @@ public final class VirtualNetwork: Network {
     private var ends: [UInt64: VirtualConnection] = [:]
     private var nextEnd: UInt64 = 1
 
-    init(random: VirtualRandom, clock: VirtualClock, trace: Trace) {
+    init(random: VirtualRandom, clock: VirtualClock, queue: VirtualQueue, trace: Trace) {
         self.random = random
         self.clock = clock
+        self.queue = queue
         self.trace = trace
     }
 
@@ -200,6 +202,11 @@ public final class VirtualNetwork: Network {
     }
 
     // MARK: Waiting
+
+    /// Starts a task of a life, for what the seam lets callers wait for without one.
+    func spawn(_ what: String, _ life: VirtualLife?, _ body: @escaping () async -> Void) {
+        VirtualScheduler(queue, life).spawn(what, body)
+    }
 
     /// Suspends until it is woken, and names the wait in the report of a world that is stuck. `note` is given the
     /// number to wake it by.

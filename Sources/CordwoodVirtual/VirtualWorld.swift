@@ -33,7 +33,7 @@ public final class VirtualWorld {
             image: image, options: options, random: VirtualRandom(seed: seed, concern: "disk"), clock: clock,
             trace: trace)
         network = VirtualNetwork(
-            random: VirtualRandom(seed: seed, concern: "network"), clock: clock, trace: trace)
+            random: VirtualRandom(seed: seed, concern: "network"), clock: clock, queue: queue, trace: trace)
         crashRandom = VirtualRandom(seed: seed, concern: "crash")
         engineRandom = VirtualRandom(seed: seed, concern: "engine")
         seams = Seams(

@@ -36,6 +36,67 @@ struct NetworkTests {
         }
     }
 
+    /// Takes what comes without a task, byte range after byte range, until the end.
+    private final class Taker: ConnectionReceiver {
+        let connection: any Connection
+        let buffer = IOBuffer(count: 100)
+        var results: [Result<Int, IOError>] = []
+        private var end: UnsafeContinuation<Void, Never>?
+
+        init(_ connection: any Connection) { self.connection = connection }
+
+        func untilEnd() async {
+            await withUnsafeContinuation { continuation in
+                end = continuation
+                connection.receive(into: buffer, 0..<3, for: self)
+                #expect(results.isEmpty)
+            }
+        }
+
+        func received(_ result: Result<Int, IOError>) {
+            results.append(result)
+            if case .success(let count) = result, count > 0 {
+                connection.receive(into: buffer, 0..<3, for: self)
+            } else {
+                end?.resume()
+            }
+        }
+    }
+
+    @Test("Who is no task can receive too: bytes, the end, and why there is none", arguments: backends)
+    func receiver(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            let taker = Taker(server)
+            try await client.send(IOBuffer(text: "abcde"), 0..<5)
+            client.close()
+            await taker.untilEnd()
+            #expect(taker.results == [.success(3), .success(2), .success(0)])
+            #expect(taker.buffer.text(0..<2) == "de")
+            server.close()
+            let late = Taker(server)
+            await late.untilEnd()
+            #expect(late.results.map { $0.failure?.reason } == [.closed])
+            listener.close()
+        }
+    }
+
+    @Test("Closing ends a receive of one who is no task", arguments: backends)
+    func closeUnderReceiver(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let (listener, client, server) = try await Self.pair(seams)
+            let taker = Taker(server)
+            seams.scheduler.spawn("closer") {
+                await seams.clock.sleep(nanoseconds: 2_000_000)
+                server.close()
+            }
+            await taker.untilEnd()
+            #expect(taker.results.map { $0.failure?.reason } == [.closed])
+            client.close()
+            listener.close()
+        }
+    }
+
     @Test("IPv6 and host names work too", arguments: backends)
     func addresses(_ backend: Platform.Choice) async throws {
         try await onPlatform(backend) { seams in
@@ -264,5 +325,11 @@ struct NetworkTests {
             return end - start
         }
         print("\(backend.rawValue): \(nanoseconds / UInt64(2 * connections * turns)) ns a receive and a send")
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        if case .failure(let error) = self { error } else { nil }
     }
 }

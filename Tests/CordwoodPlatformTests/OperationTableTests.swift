@@ -11,11 +11,11 @@ struct OperationTableTests {
         for round in 0..<100 {
             var token = OperationToken(bits: 0)
             let result = await withUnsafeContinuation { (waiter: UnsafeContinuation<Int32, Never>) in
-                token = table.insert(waiter, waitingDescriptor: round % 2 == 0 ? 7 : nil)
+                token = table.insert(.task(waiter), waitingDescriptor: round % 2 == 0 ? 7 : nil)
                 #expect(table.count == 1)
                 #expect(table.waitingDescriptor(token) == (round % 2 == 0 ? 7 : nil))
                 #expect(table.waiting.count == (round % 2 == 0 ? 1 : 0))
-                table.remove(token).resume(returning: Int32(round))
+                table.remove(token).end(Int32(round))
             }
             #expect(result == Int32(round))
             #expect(names.insert(token).inserted)
@@ -29,10 +29,10 @@ struct OperationTableTests {
         await #expect(processExitsWith: .failure) {
             var table = OperationTable()
             let result = await withUnsafeContinuation { (waiter: UnsafeContinuation<Int32, Never>) in
-                let token = table.insert(waiter, waitingDescriptor: nil)
+                let token = table.insert(.task(waiter), waitingDescriptor: nil)
                 let owner = table.remove(token)
                 _ = table.remove(token)
-                owner.resume(returning: 0)
+                owner.end(0)
             }
             print(result)
         }

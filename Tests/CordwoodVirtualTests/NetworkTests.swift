@@ -60,6 +60,30 @@ struct NetworkTests {
         }
     }
 
+    @Test("tells one who is no task what was received, and never from inside the call")
+    func tellsReceivers() throws {
+        let world = VirtualWorld(seed: 1)
+        try world.run { seams in
+            let listener = try await seams.network.listen(address)
+            let client = try await seams.network.connect(address)
+            let server = try await listener.accept()
+            let buffer = IOBuffer(count: 8)
+            let hearer = Hearer()
+            try await client.send(buffer, 0..<5)
+            await seams.clock.sleep(nanoseconds: 1_000_000)
+            server.receive(into: buffer, 0..<8, for: hearer)
+            #expect(hearer.result == nil)
+            await seams.clock.sleep(nanoseconds: 1_000)
+            #expect(hearer.result == .success(5))
+            server.receive(into: buffer, 0..<8, for: hearer)
+            server.close()
+            await seams.clock.sleep(nanoseconds: 1_000)
+            #expect(hearer.result.map { (try? $0.get()) == nil } == true)
+            client.close()
+            listener.close()
+        }
+    }
+
     @Test("gives a free port for port 0 and refuses one that is taken")
     func handsOutPorts() throws {
         let world = VirtualWorld(seed: 1)
@@ -96,6 +120,13 @@ struct NetworkTests {
             #expect(outcomes.count == 2)
         }
     }
+}
+
+/// Hears of one receive without being a task.
+private final class Hearer: ConnectionReceiver {
+    var result: Result<Int, IOError>?
+
+    func received(_ result: Result<Int, IOError>) { self.result = result }
 }
 
 /// Everything that arrives until the other side finishes.
