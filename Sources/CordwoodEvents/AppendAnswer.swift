@@ -12,15 +12,13 @@ public enum AppendAnswer: Equatable, Sendable {
 
     /// Decodes what `EventStore.apply` answered.
     public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        self = try bytes.withUnsafeBytes { AppendAnswer.decode($0) }.get()
+        self = try bytes.withUnsafeBytes { raw in
+            Result { () throws(DecodeError) in try AppendAnswer(decoding: raw) }
+        }.get()
     }
 
     /// The same from where the answer lies.
-    public static func decode(_ bytes: UnsafeRawBufferPointer) -> Result<AppendAnswer, DecodeError> {
-        do throws(DecodeError) { return .success(try AppendAnswer(bytes)) } catch { return .failure(error) }
-    }
-
-    private init(_ raw: UnsafeRawBufferPointer) throws(DecodeError) {
+    public init(decoding raw: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(raw)
         let code = try reader.integer(UInt8.self)
         guard let kind = Kind(rawValue: code) else { throw .invalid(field: "answer kind", value: UInt64(code)) }

@@ -41,19 +41,19 @@ public enum AppendCommand {
 
     /// The command that appends one event.
     public static func encode(key: PartitionKey, event: EventDraft) -> [UInt8] {
-        withEncoded(key: key, event: event) { [UInt8]($0) }
+        var bytes: [UInt8] = []
+        withEncoded(key: key, event: event) { bytes = [UInt8]($0) }
+        return bytes
     }
 
     /// Calls `body` with the command that appends one event, in memory that lasts as long as the call.
-    public static func withEncoded<Value>(
-        key: PartitionKey, event: EventDraft, _ body: (UnsafeRawBufferPointer) -> Value
-    ) -> Value {
+    public static func withEncoded(key: PartitionKey, event: EventDraft, _ body: (UnsafeRawBufferPointer) -> Void) {
         let size = headerSize + event.encodedSize
-        return withUnsafeTemporaryAllocation(byteCount: size, alignment: 8) { memory in
+        withUnsafeTemporaryAllocation(byteCount: size, alignment: 8) { memory in
             var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: memory[..<size]))
             writeHeader(key: key, eventCount: 1, to: &writer)
             event.write(to: &writer)
-            return body(UnsafeRawBufferPointer(writer.bytes))
+            body(UnsafeRawBufferPointer(writer.bytes))
         }
     }
 
@@ -68,6 +68,27 @@ public enum AppendCommand {
             for event in events { event.write(to: &writer) }
             count = size
         }
+    }
+
+    /// Key, id and stream of a command's first event, without a look at anything else; `nil` when the bytes end before.
+    @inline(__always)
+    static func glance(
+        at bytes: UnsafeRawBufferPointer
+    ) -> (key: PartitionKey, id: EventID, streamID: UnsafeRawBufferPointer)? {
+        guard bytes.count >= headerSize + eventHeaderSize else { return nil }
+        func word(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        let flags = bytes[headerSize]
+        let optionalWords = Int((flags & 3 == 1 ? 1 : 0) + (flags >> 3 & 1))
+        let start = headerSize + eventHeaderSize + 8 * optionalWords
+        let end = start + Int(bytes[headerSize + 1])
+        guard end <= bytes.count else { return nil }
+        return (
+            PartitionKey(UUID(high: word(4), low: word(12))),
+            EventID(UUID(high: word(headerSize + 12), low: word(headerSize + 20))),
+            UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+        )
     }
 
     private static func writeHeader(key: PartitionKey, eventCount: UInt16, to writer: inout ByteWriter) {

@@ -36,6 +36,10 @@ struct EventIDIndex: ~Copyable {
         table.first(name.fingerprint) { tags[Int($0)] == name.tag }
     }
 
+    /// Lets the memory come that finding or adding a name looks at.
+    @inline(__always)
+    func prefetch(_ name: Name) { table.prefetch(name.fingerprint) }
+
     /// Digest of the event's content, 0 when no id of its command came from a client.
     func digest(of sequence: UInt32) -> UInt64 { digests[Int(sequence)] }
 

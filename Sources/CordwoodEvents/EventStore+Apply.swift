@@ -29,6 +29,17 @@ extension EventStore {
         }
     }
 
+    /// Looks at the command's first event, which is the only one of nearly all commands: the tables' places come first,
+    /// then the stream's record, to which its table leads.
+    public func foresee(_ command: UnsafeRawBufferPointer) -> UInt64 {
+        guard let event = AppendCommand.glance(at: command) else { return 0 }
+        let hash = StreamTable.hash(event.streamID, under: event.key)
+        indexes.streams.prefetch(hash)
+        indexes.ids.prefetch(EventIDIndex.Name(event.id))
+        return hash
+    }
+
+    public func approach(_ foreseen: UInt64) { indexes.streams.prefetchRecord(foreseen) }
 }
 
 extension EventIndexes {

@@ -17,13 +17,18 @@ public final class EventStore: PartitionStateMachine {
     public static let maxEvents = UInt64(UInt32.max) - 1
 
     let context: MachineContext
-    var indexes = EventIndexes()
+    private let ownedIndexes = Owned(EventIndexes())
     /// Index of the last command that was applied.
     public internal(set) var lastAppliedIndex: PartitionLogIndex = 0
     /// Commands recognised as repeats since the machine was opened.
     public internal(set) var duplicateCount: UInt64 = 0
 
     public init(context: MachineContext) { self.context = context }
+
+    var indexes: EventIndexes {
+        _read { yield ownedIndexes.value }
+        _modify { yield &ownedIndexes.value }
+    }
 
     /// The store of a partition, for whoever needs a `PartitionStateMachineFactory`.
     public static func machine(_ context: MachineContext) -> AnyPartitionStateMachine {

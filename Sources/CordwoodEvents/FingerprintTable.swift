@@ -1,3 +1,4 @@
+internal import CProcessor
 internal import CordwoodBase
 
 /// An open-addressing table from hashes to 32-bit numbers, 8 bytes a slot, that grows without a long pause.
@@ -61,6 +62,14 @@ struct FingerprintTable: ~Copyable {
             position += 1
             if position == segment.capacity { position = 0 }
         }
+    }
+
+    /// Lets the memory come at which a search for `fingerprint` begins.
+    @inline(__always)
+    func prefetch(_ fingerprint: UInt32) {
+        let segment = segments[segmentNumber(of: fingerprint)]
+        cprocessor_prefetch(
+            segment.slots + Self.home(of: fingerprint, depth: segment.depth, capacity: segment.capacity))
     }
 
     /// Adds an entry; several may share a fingerprint.

@@ -38,20 +38,19 @@ public final class Node {
     var truncationSequence: UInt64 = 0
     var isGivingUp = false
 
-    var core: RaftCore
-    var effects = RaftEffects()
+    private let ownedCore: Owned<RaftCore>
+    private let ownedEffects = Owned(RaftEffects())
     var effectsInHand = RaftEffects()
     var isCarryingOut = false
     public internal(set) var membership: Membership
 
-    /// Proposals of this turn, in the order of their indexes: written when it ends.
-    var turnEntries: [Entry] = []
-    var turnPayloads = TurnPayloads()
+    private let ownedTurnEntries = Owned<[Entry]>([])
+    private let ownedTurnPayloads = Owned(TurnPayloads())
     /// Framed bytes that the turn may still propose, as far as is known since it began.
     var turnRoomBytes = 0
     /// Entries that the log held at the start and that were not known to be committed, until they are handed out.
     var recovered: [Entry] = []
-    var proposals = ProposalTable()
+    private let ownedProposals = Owned(ProposalTable())
     /// Proposers that wait for durability only.
     var durableWaiters = 0
     var answeredDurable: RaftIndex
@@ -133,12 +132,38 @@ public final class Node {
         machines = parts.machines
         partitionLogs = parts.partitionLogs
         gate = parts.gate
-        core = parts.core
+        ownedCore = Owned(parts.core)
         membership = parts.membership
         answeredDurable = parts.store.durableIndex
         durableVote = parts.store.state.vote
         lastTimestampMicroseconds = parts.lastTimestampMicroseconds
         startedMicroseconds = parts.seams.clock.wallMicroseconds
+    }
+
+    var core: RaftCore {
+        _read { yield ownedCore.value }
+        _modify { yield &ownedCore.value }
+    }
+
+    var effects: RaftEffects {
+        _read { yield ownedEffects.value }
+        _modify { yield &ownedEffects.value }
+    }
+
+    /// Proposals of this turn, in the order of their indexes: written when it ends.
+    var turnEntries: [Entry] {
+        _read { yield ownedTurnEntries.value }
+        _modify { yield &ownedTurnEntries.value }
+    }
+
+    var turnPayloads: TurnPayloads {
+        _read { yield ownedTurnPayloads.value }
+        _modify { yield &ownedTurnPayloads.value }
+    }
+
+    var proposals: ProposalTable {
+        _read { yield ownedProposals.value }
+        _modify { yield &ownedProposals.value }
     }
 
     /// Everything that opening puts together.

@@ -44,6 +44,8 @@ public final class Server {
     /// Monotonic and wall time at which the run of requests that is being dispatched began.
     private(set) var dispatchNanoseconds: UInt64 = 0
     private(set) var dispatchMilliseconds: UInt64 = 0
+    /// Something was dispatched in this turn.
+    private var hasDispatched = false
 
     private static let housekeepingNanoseconds: UInt64 = 1_000_000_000
     /// How long accepting rests when the process has no descriptor left.
@@ -156,13 +158,23 @@ public final class Server {
         dirty.append(client)
     }
 
-    /// Called before a connection's requests are dispatched: one look at the clocks serves all of them.
+    /// Called before a connection's requests are dispatched. One look at the clocks serves all of them; within a turn a
+    /// connection begins when the one before it has ended.
     func beginDispatch() {
+        if hasDispatched { return }
+        hasDispatched = true
         dispatchNanoseconds = seams.clock.monotonicNanoseconds
         dispatchMilliseconds = UInt64(max(0, seams.clock.wallMicroseconds)) / 1_000
     }
 
+    /// Called when a connection's requests have been dispatched; returns the time at which that was.
+    func endDispatch() -> UInt64 {
+        dispatchNanoseconds = seams.clock.monotonicNanoseconds
+        return dispatchNanoseconds
+    }
+
     private func flushDirty() {
+        hasDispatched = false
         let flushed = dirty
         dirty.removeAll(keepingCapacity: true)
         for client in flushed { client.flush() }

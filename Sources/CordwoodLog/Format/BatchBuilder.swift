@@ -4,15 +4,40 @@ public import CordwoodIO
 /// Frames records into one batch, straight in the memory that is written to disk: a payload is copied once and nothing
 /// is allocated per record. The header is filled in last, when the batch's place is known.
 public final class BatchBuilder {
-    public private(set) var buffer: IOBuffer
     public let alignmentBytes: Int
-    public private(set) var recordCount: UInt32 = 0
-    private var end = LogFormat.batchHeaderBytes
+    private let filling: Owned<Filling>
+
+    private struct Filling {
+        var buffer: IOBuffer
+        var recordCount: UInt32 = 0
+        var end = LogFormat.batchHeaderBytes
+
+        /// Claims the next `length` bytes and zeroes the padding behind them.
+        mutating func room(for length: Int, alignmentBytes: Int) -> UnsafeMutableRawBufferPointer {
+            let framed = BatchBuilder.framedBytes(length)
+            if end + framed > buffer.count {
+                invariant(recordCount == 0, "record of \(framed) bytes behind \(end) of \(buffer.count)")
+                buffer = IOBuffer(count: LogFormat.padded(end + framed, to: alignmentBytes))
+            }
+            let start = end
+            end += framed
+            recordCount += 1
+            if framed > length {
+                UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start + length..<end]).initializeMemory(
+                    as: UInt8.self, repeating: 0)
+            }
+            return UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
+        }
+    }
+
+    public var buffer: IOBuffer { filling.value.buffer }
+    public var recordCount: UInt32 { filling.value.recordCount }
+    private var end: Int { filling.value.end }
 
     /// Room for at least one batch of `capacityBytes`; a larger record still fits when it comes first.
     public init(capacityBytes: Int, alignmentBytes: Int) {
         self.alignmentBytes = alignmentBytes
-        buffer = IOBuffer(count: LogFormat.padded(capacityBytes, to: alignmentBytes))
+        filling = Owned(Filling(buffer: IOBuffer(count: LogFormat.padded(capacityBytes, to: alignmentBytes))))
     }
 
     public var isEmpty: Bool { recordCount == 0 }
@@ -36,7 +61,7 @@ public final class BatchBuilder {
     }
 
     /// True when a record of so many framed bytes can join: it fits, or it would be the first.
-    public func hasRoom(forFramed bytes: Int) -> Bool { isEmpty || end + bytes <= buffer.count }
+    public func hasRoom(forFramed bytes: Int) -> Bool { isEmpty || end + bytes <= filling.value.buffer.count }
 
     /// Adds an entry and returns its chain value.
     public func append(_ entry: Entry, after previous: ChainValue) -> ChainValue {
@@ -60,7 +85,7 @@ public final class BatchBuilder {
             records.count > 0 && records.count % LogFormat.recordAlignment == 0,
             "\(count) framed records of \(records.count) bytes")
         room(for: records.count).copyMemory(from: records)
-        recordCount += count - 1
+        filling.value.recordCount += count - 1
     }
 
     public func append(_ control: ControlRecord) {
@@ -68,21 +93,8 @@ public final class BatchBuilder {
         bytes.withUnsafeBytes { room(for: bytes.count).copyMemory(from: $0) }
     }
 
-    /// Claims the next `length` bytes and zeroes the padding behind them.
     private func room(for length: Int) -> UnsafeMutableRawBufferPointer {
-        let framed = Self.framedBytes(length)
-        if end + framed > buffer.count {
-            invariant(isEmpty, "record of \(framed) bytes behind \(end) of \(buffer.count)")
-            buffer = IOBuffer(count: LogFormat.padded(end + framed, to: alignmentBytes))
-        }
-        let start = end
-        end += framed
-        recordCount += 1
-        if framed > length {
-            UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start + length..<end]).initializeMemory(
-                as: UInt8.self, repeating: 0)
-        }
-        return UnsafeMutableRawBufferPointer(rebasing: buffer.bytes[start..<start + length])
+        filling.value.room(for: length, alignmentBytes: alignmentBytes)
     }
 
     /// Where a batch goes and what its header says.
@@ -125,7 +137,7 @@ public final class BatchBuilder {
 
     /// Empties the builder for its next batch.
     public func reset() {
-        recordCount = 0
-        end = LogFormat.batchHeaderBytes
+        filling.value.recordCount = 0
+        filling.value.end = LogFormat.batchHeaderBytes
     }
 }

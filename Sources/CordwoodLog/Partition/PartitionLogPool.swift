@@ -85,6 +85,7 @@ public final class PartitionLogPool {
     var stores: [PartitionLogStore?]
     var shards: [PartitionShard?] = Array(repeating: nil, count: 256)
     var statisticsNow = Statistics()
+    let buffered: BufferedBytes
     /// Records that the segmented log has dropped and that files may hold, until they have been looked at.
     var dropped: [PartitionID: [DroppedRecord]] = [:]
     private var registry: [PartitionID: SystemCheckpoint.Line]
@@ -107,6 +108,7 @@ public final class PartitionLogPool {
     ) {
         self.configuration = configuration
         self.seams = seams
+        buffered = BufferedBytes(limit: configuration.bufferBytes)
         stores = Array(repeating: nil, count: partitionCount)
         self.registry = Dictionary(registry.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
         descriptors = DescriptorCache(files: seams.files, capacity: configuration.maxOpenFiles)
@@ -132,6 +134,8 @@ public final class PartitionLogPool {
 
     public var statistics: Statistics {
         var now = statisticsNow
+        now.bufferedBytes = buffered.count
+        now.peakBufferedBytes = buffered.peak
         now.openFiles = descriptors.count
         now.peakOpenFiles = descriptors.peakCount
         now.dirtyPartitions = queue.count - queueHead
@@ -139,7 +143,7 @@ public final class PartitionLogPool {
     }
 
     /// True while the buffers hold twice what they should: a leader admits nothing more.
-    public var isSaturated: Bool { statisticsNow.bufferedBytes > 2 * configuration.bufferBytes }
+    public var isSaturated: Bool { buffered.count > 2 * buffered.limit }
 
     // MARK: Rounds
 
@@ -197,16 +201,15 @@ public final class PartitionLogPool {
         await descriptors.closeAll()
     }
 
-    func took(_ store: PartitionLogStore, bytes: Int) {
-        statisticsNow.bufferedBytes += bytes
-        statisticsNow.peakBufferedBytes = max(statisticsNow.peakBufferedBytes, statisticsNow.bufferedBytes)
+    /// A log holds a record again that is not persisted, or there are more than are to be held.
+    func took(_ store: PartitionLogStore) {
         if !store.isQueued {
             store.isQueued = true
             store.dirtySince = seams.clock.monotonicNanoseconds
             queue.append(store.partition)
             if queue.count - queueHead == 1 { wake() }
         }
-        if statisticsNow.bufferedBytes > configuration.bufferBytes, !isPressed {
+        if buffered.isOverLimit, !isPressed {
             isPressed = true
             wake()
         }
@@ -221,8 +224,8 @@ public final class PartitionLogPool {
         while !isClosed {
             await pause()
             if isClosed { break }
-            if statisticsNow.bufferedBytes > configuration.bufferBytes { await relieve() }
-            isPressed = statisticsNow.bufferedBytes > configuration.bufferBytes
+            if buffered.isOverLimit { await relieve() }
+            isPressed = buffered.isOverLimit
             let due = takeDue()
             if !due.isEmpty { await persistSeveral(due, atOnce: configuration.maxConcurrentSyncs, isPaced: true) }
         }
@@ -233,7 +236,7 @@ public final class PartitionLogPool {
 
     /// Waits until a partition is due, the floor waits or the buffers are full.
     private func pause() async {
-        if isPressed, statisticsNow.bufferedBytes > configuration.bufferBytes { return }
+        if isPressed, buffered.isOverLimit { return }
         let now = seams.clock.monotonicNanoseconds
         var deadline: UInt64?
         if queueHead < queue.count, let oldest = stores[Int(queue[queueHead].rawValue)] {
@@ -277,7 +280,7 @@ public final class PartitionLogPool {
     /// Writes the oldest records without syncing them until the buffers are half empty.
     private func relieve() async {
         var at = queueHead
-        while statisticsNow.bufferedBytes > configuration.bufferBytes / 2, at < queue.count {
+        while buffered.count > buffered.limit / 2, at < queue.count {
             if let store = stores[Int(queue[at].rawValue)], !store.buffer.isEmpty {
                 do throws(LogError) {
                     try await open(store)
@@ -368,7 +371,7 @@ public final class PartitionLogPool {
         }
         store.openState = store.openState == .open ? .readOnly(error) : .failed(error)
         store.isQueued = false
-        statisticsNow.bufferedBytes -= store.buffer.byteCount
+        buffered.remove(store.buffer.byteCount)
         store.buffer = RecordQueue()
         log.write(
             LogEvent(

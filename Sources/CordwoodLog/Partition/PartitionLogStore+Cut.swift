@@ -55,7 +55,7 @@ extension PartitionLogStore {
             guard isDropped else { break }
             buffer.removeLast()
         }
-        pool.statisticsNow.bufferedBytes -= before - buffer.byteCount
+        buffered.remove(before - buffer.byteCount)
         if let first = dropped.map(\.partitionIndex).min() { forwardedIndex = min(forwardedIndex, first.previous) }
         guard openState == .open, let first = try await firstDropped(dropped) else { return }
         try await cut(after: first.previous)

@@ -367,7 +367,7 @@ extension PartitionLogStore {
             let before = buffer.byteCount
             buffer.removeFirst(1)
             bufferStart += 1
-            pool.statisticsNow.bufferedBytes -= before - buffer.byteCount
+            buffered.remove(before - buffer.byteCount)
         }
     }
 

@@ -125,7 +125,7 @@ extension PartitionLogStore {
 
     /// Lets go of records that were taken and not written: whoever calls this gives them again.
     public func dropUnwritten() {
-        pool.statisticsNow.bufferedBytes -= buffer.byteCount
+        buffered.remove(buffer.byteCount)
         buffer = RecordQueue()
         claims.removeAll()
         forwardedIndex = min(forwardedIndex, writtenIndex)

@@ -88,7 +88,7 @@ extension PartitionLogStore {
         let before = buffer.byteCount
         buffer.removeFirst(count)
         bufferStart += UInt64(count)
-        pool.statisticsNow.bufferedBytes -= before - buffer.byteCount
+        buffered.remove(before - buffer.byteCount)
     }
 
     /// An empty batch for records, announcing the epoch that an opening began.

@@ -19,6 +19,7 @@ public final class PartitionLogStore {
     public let partition: PartitionID
 
     unowned let pool: PartitionLogPool
+    let buffered: BufferedBytes
 
     /// Whether the files have been looked at.
     public internal(set) var openState = OpenState.unopened
@@ -55,7 +56,11 @@ public final class PartitionLogStore {
     public internal(set) var forwardedIndex: PartitionLogIndex = 0
 
     /// Taken and not yet written.
-    var buffer = RecordQueue()
+    var buffer: RecordQueue {
+        _read { yield ownedBuffer.value }
+        _modify { yield &ownedBuffer.value }
+    }
+    private let ownedBuffer = Owned(RecordQueue())
     /// Index of the buffer's first record, when it has one.
     var bufferStart: UInt64 = 0
     /// Taken though the files hold them, and not yet compared.
@@ -78,6 +83,7 @@ public final class PartitionLogStore {
     init(partition: PartitionID, pool: PartitionLogPool, expected: SystemCheckpoint.Line?) {
         self.partition = partition
         self.pool = pool
+        buffered = pool.buffered
         self.expected = expected
         if let expected {
             writtenIndex = expected.persisted
@@ -116,7 +122,8 @@ public final class PartitionLogStore {
         }
         let before = buffer.byteCount
         buffer.append(record)
-        pool.took(self, bytes: buffer.byteCount - before)
+        buffered.add(buffer.byteCount - before)
+        if !isQueued || buffered.isOverLimit { pool.took(self) }
     }
 
     /// Takes the next logged record before it is known to be committed: only under the gate `.partition`.

@@ -24,6 +24,9 @@ struct IndexedQueue<Value> {
 
     mutating func append(_ value: Value) { values.append(value) }
 
+    /// Changes the last value where it lies. There must be one.
+    mutating func changeLast(_ body: (inout Value) -> Void) { body(&values[values.count - 1]) }
+
     mutating func removeLast() -> Value? {
         guard !isEmpty else { return nil }
         return values.removeLast()

@@ -70,14 +70,14 @@ package struct LogContents {
     /// Checks the slices of entries that are to be appended and moves the tails to them. Nothing has changed when it
     /// says why they are refused.
     mutating func admit(_ entries: [Entry]) -> String? {
-        for (position, entry) in entries.enumerated() {
-            if let refusal = refusal(ofSlices: entry.slices) {
-                for admitted in entries[..<position].reversed() {
+        for at in entries.indices {
+            if let refusal = refusal(ofSlices: entries[at].slices) {
+                for admitted in entries[..<at].reversed() {
                     for slice in admitted.slices { tails.retreat(slice) }
                 }
-                return "entry \(entry.index): \(refusal)"
+                return "entry \(entries[at].index): \(refusal)"
             }
-            for slice in entry.slices { tails.advance(slice, raftIndex: entry.index) }
+            for slice in entries[at].slices { tails.advance(slice, raftIndex: entries[at].index) }
         }
         return nil
     }

@@ -138,20 +138,22 @@ extension SegmentedLogStore {
 
     private func checkShape(of entries: [Entry], from index: RaftIndex) throws(LogError) {
         var next = index
-        for entry in entries {
-            guard entry.index == next else {
-                throw .invalidArgument("entry \(entry.index) where \(next) is next")
+        for at in entries.indices {
+            guard entries[at].index == next else {
+                throw .invalidArgument("entry \(entries[at].index) where \(next) is next")
             }
-            guard entry.payload.count <= options.maximumEntryBytes else {
+            let payloadBytes = entries[at].payload.count
+            guard payloadBytes <= options.maximumEntryBytes else {
                 throw .invalidArgument(
-                    "entry \(next) of \(entry.payload.count) bytes, the limit is \(options.maximumEntryBytes)")
+                    "entry \(next) of \(payloadBytes) bytes, the limit is \(options.maximumEntryBytes)")
             }
-            for slice in entry.slices {
-                guard Int(slice.offset) + Int(slice.length) <= entry.payload.count, slice.partitionIndex > 0 else {
-                    throw .invalidArgument("a slice of entry \(next) reaches beyond its payload")
-                }
+            let isSound = { (slice: EntrySlice) in
+                Int(slice.offset) + Int(slice.length) <= payloadBytes && slice.partitionIndex > 0
             }
-            guard BatchBuilder.framedBytes(of: entry) <= largestFramedBytes else {
+            guard entries[at].slices.allSatisfy(isSound) else {
+                throw .invalidArgument("a slice of entry \(next) reaches beyond its payload")
+            }
+            guard BatchBuilder.framedBytes(of: entries[at]) <= largestFramedBytes else {
                 throw .invalidArgument("entry \(next) does not fit half a segment")
             }
             next = next.next
@@ -181,23 +183,26 @@ extension SegmentedLogStore {
         // A ticket for nothing is settled with what came before it.
         guard !entries.isEmpty else { return }
         sequence += 1
-        for entry in entries {
-            let batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entry), epoch: contents.epoch)
-            let chain = batch.builder.append(entry, after: contents.last.chain)
-            contents.append(term: entry.term, slices: entry.slices, chain: chain)
+        var bytes = 0
+        // By position: a copy of an entry counts references to what it shares, a walk over copies does so many times.
+        for at in entries.indices {
+            let index = entries[at].index
+            let batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entries[at]), epoch: contents.epoch)
+            let chain = batch.builder.append(entries[at], after: contents.last.chain)
+            contents.append(term: entries[at].term, slices: entries[at].slices, chain: chain)
             if batch.firstIndex == nil {
-                batch.firstIndex = entry.index
+                batch.firstIndex = index
                 batch.followsReplacement = followsReplacement
                 followsReplacement = false
             }
-            batch.lastIndex = entry.index
+            batch.lastIndex = index
             // The ticket is settled with the last of the batches that its entries take.
-            batch.sequence = entry.index == entries[entries.count - 1].index ? sequence : sequence - 1
-            var stored = entry
-            stored.chain = chain
-            recent.append(stored)
-            recentBytes += entry.payload.count + EntryRecord.slicesOffset
+            batch.sequence = at == entries.count - 1 ? sequence : sequence - 1
+            recent.append(entries[at])
+            recent.changeLast { $0.chain = chain }
+            bytes += entries[at].payload.count + EntryRecord.slicesOffset
         }
+        recentBytes += bytes
     }
 
     /// Adds a control record. The contents change once the record is framed: a batch that this closes still carries the

@@ -30,9 +30,17 @@ public final class SegmentedLogStore: RaftLogStore {
     /// The segments when there is no stream.
     let readOnlySegments: [SegmentSummary]
 
-    var contents: LogContents
+    var contents: LogContents {
+        _read { yield ownedContents.value }
+        _modify { yield &ownedContents.value }
+    }
+    private let ownedContents: Owned<LogContents>
     /// Recent entries, always including those that are not durable yet.
-    var recent: IndexedQueue<Entry>
+    var recent: IndexedQueue<Entry> {
+        _read { yield ownedRecent.value }
+        _modify { yield &ownedRecent.value }
+    }
+    private let ownedRecent: Owned<IndexedQueue<Entry>>
     var recentBytes = 0
     /// Entries from this index on stay in memory, whatever `cacheBytes` says: the owner has not handed them on.
     public var keepsFrom = RaftIndex(UInt64.max)
@@ -75,11 +83,11 @@ public final class SegmentedLogStore: RaftLogStore {
         self.seams = seams
         self.stream = stream
         self.lock = lock
-        self.contents = contents
+        ownedContents = Owned(contents)
         self.failure = failure
         readOnlySegments = segments
         readers = SegmentReaders(files: seams.files)
-        recent = IndexedQueue(firstIndex: contents.nextIndex)
+        ownedRecent = Owned(IndexedQueue(firstIndex: contents.nextIndex))
         durable = contents.last.index
         committed = contents.commitHint
         health = stream == nil ? .readOnly : .ok

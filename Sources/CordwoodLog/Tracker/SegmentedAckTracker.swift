@@ -44,7 +44,11 @@ public final class SegmentedAckTracker {
     public var onConfirmed: ((PartitionID) -> Void)?
 
     let partitions: FixedTable<Partition>
-    var ring: TrackedRing
+    var ring: TrackedRing {
+        _read { yield ownedRing.value }
+        _modify { yield &ownedRing.value }
+    }
+    private let ownedRing: Owned<TrackedRing>
     var cursors: [Cursor] = []
     var classes: [QuorumClass] = []
     /// First Raft index of each run of equal terms in the ring, ascending.
@@ -63,7 +67,7 @@ public final class SegmentedAckTracker {
         invariant(
             PartitionDispatcherConfiguration.partitionCounts.contains(partitionCount), "\(partitionCount) partitions")
         partitions = FixedTable(repeating: Partition(), count: partitionCount)
-        ring = TrackedRing(first: index.rawValue + 1)
+        ownedRing = Owned(TrackedRing(first: index.rawValue + 1))
         durable = index.rawValue
         commit = index.rawValue
         loggedThrough = index.rawValue

@@ -59,8 +59,8 @@ public final class PartitionDispatcher {
     var dispatchedIndex: UInt64
     let clock: any Clock
     var barriers = BarrierTable()
-    var space = SpaceBudget()
-    var logBytes = LogBytes()
+    private let ownedSpace = Owned(SpaceBudget())
+    private let ownedLogBytes = Owned(LogBytes())
 
     /// A dispatcher over a log that begins behind `index`, all of it committed.
     public init(
@@ -76,6 +76,16 @@ public final class PartitionDispatcher {
         dispatchedIndex = index.rawValue
         for number in 0..<configuration.partitionCount { register(PartitionID(UInt64(number))) }
         tracker.onConfirmed = { [weak self] in self?.showConfirmed($0) }
+    }
+
+    var space: SpaceBudget {
+        _read { yield ownedSpace.value }
+        _modify { yield &ownedSpace.value }
+    }
+
+    var logBytes: LogBytes {
+        _read { yield ownedLogBytes.value }
+        _modify { yield &ownedLogBytes.value }
     }
 
     // MARK: Partitions

@@ -11,6 +11,11 @@ public protocol PartitionStateMachine: AnyObject {
     /// partition alone: throw for what may pass or needs an operator, answer `.refused` for what the command got wrong.
     func apply(_ command: PartitionCommand) throws -> ApplyOutcome
 
+    /// A look at a command that is to be applied soon: what the apply will need can be on its way from memory by then.
+    /// Nothing may change. What it returns is given to `approach` when the command is nearer, for a second step.
+    func foresee(_ command: UnsafeRawBufferPointer) -> UInt64
+    func approach(_ foreseen: UInt64)
+
     /// Asked before a command that belongs to several partitions is applied, once every one of them has come to it:
     /// `nil` agrees, an outcome objects and says why. Nothing may change. One objection turns the command down in all
     /// of them.
@@ -25,6 +30,9 @@ public protocol PartitionStateMachine: AnyObject {
 }
 
 extension PartitionStateMachine {
+    public func foresee(_ command: UnsafeRawBufferPointer) -> UInt64 { 0 }
+    public func approach(_ foreseen: UInt64) {}
+
     public func objection(to command: PartitionCommand) throws -> ApplyOutcome? { nil }
 }
 
@@ -101,7 +109,5 @@ public struct ApplyOutcome: Sendable, Hashable {
     }
 
     /// Calls `body` with the answer where it lies.
-    public func withAnswerBytes<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
-        bytes.withUnsafeBytes(body)
-    }
+    public func withAnswerBytes(_ body: (UnsafeRawBufferPointer) -> Void) { bytes.withUnsafeBytes(body) }
 }

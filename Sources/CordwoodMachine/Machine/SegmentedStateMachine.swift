@@ -110,7 +110,11 @@ public final class SegmentedStateMachine {
     /// once. Never waits.
     public func dispatch(_ entries: ArraySlice<Entry>) {
         var last: RaftIndex = 0
-        for entry in entries {
+        var foresight = Foresight()
+        for at in entries.indices.lowerBound - Foresight.farDistance..<entries.endIndex {
+            lookAhead(&foresight, at, entries)
+            if at < entries.startIndex { continue }
+            let entry = entries[at]
             switch entry.slices {
             case .none: if entry.type == .session { decideSession(entry) }
             case .one(let slice): hand(slice, of: entry)
@@ -119,6 +123,40 @@ public final class SegmentedStateMachine {
             last = entry.index
         }
         if last > 0 { dispatcher.recordDispatched(through: last) }
+    }
+
+    /// What machines foresaw of the commands ahead.
+    private struct Foresight {
+        static let farDistance = 12
+        static let nearDistance = 6
+
+        private var foreseen = InlineArray<16, UInt64>(repeating: 0)
+
+        subscript(at: Int) -> UInt64 {
+            get { foreseen[at & 15] }
+            set { foreseen[at & 15] = newValue }
+        }
+    }
+
+    /// Machines look at memory that was used long ago, at another place for each command. Told of commands ahead of
+    /// their turn they let it come while others are applied.
+    @inline(__always)
+    private func lookAhead(_ foresight: inout Foresight, _ at: Int, _ entries: ArraySlice<Entry>) {
+        let far = at + Foresight.farDistance
+        if far < entries.endIndex, let machine = machine(before: entries[far].slices) {
+            foresight[far] = entries[far].payload.withUnsafeBytes { machine.foresee($0) }
+        }
+        let near = at + Foresight.nearDistance
+        if near >= entries.startIndex, near < entries.endIndex, let machine = machine(before: entries[near].slices) {
+            machine.approach(foresight[near])
+        }
+    }
+
+    /// The machine that is to apply an entry of one partition, if it can do so at once.
+    @inline(__always)
+    private func machine(before slices: EntrySlices) -> (any PartitionStateMachine)? {
+        guard case .one(let slice) = slices, slice.offset == 0 else { return nil }
+        return lanes[Int(slice.partition.rawValue)]?.inline
     }
 
     @inline(__always)

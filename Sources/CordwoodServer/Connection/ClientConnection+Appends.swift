@@ -21,11 +21,11 @@ extension ClientConnection: ProposalObserver {
     }
 
     private func end(_ tag: UInt64, _ outcome: ApplyOutcome) {
-        do throws(DecodeError) {
-            end(tag, try outcome.withAnswerBytes { AppendAnswer.decode($0) }.get())
-        } catch {
-            settle(
-                tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
+        outcome.withAnswerBytes { bytes in
+            do throws(DecodeError) { end(tag, try AppendAnswer(decoding: bytes)) } catch {
+                settle(
+                    tag, .refused(CommandError(.refusedByMachine, "the machine's answer is malformed: \(error)")))
+            }
         }
     }
 

@@ -25,7 +25,7 @@ extension ClientConnection {
         server.beginDispatch()
         var run = CommandRun(startNanoseconds: server.dispatchNanoseconds)
         defer {
-            run.end(clock.monotonicNanoseconds, server.statistics)
+            run.end(server.endDispatch(), server.statistics)
             server.markDirty(self)
         }
         while !isEnding {

@@ -5,11 +5,12 @@ import CordwoodRESP
 
 /// One client: what it has sent and not been answered, and who it says it is.
 ///
-/// Two tasks serve a connection. The receiver reads, finds requests and hands them to the dispatcher; replies are
-/// encoded into `output`. All replies of a turn of the loop leave together, at its end: at once as far as the socket
-/// takes them, and the rest by the sender, which has at most one send under way. Replies leave in request order:
-/// appends wait in a queue for their commit while further appends are read, and any other command starts when that
-/// queue is empty.
+/// What is received is dispatched on the spot, request by request, and replies are encoded into `output`; requests that
+/// are answered at once or appended, which is nearly all of them, meet no task on their way. All replies of a turn of
+/// the loop leave together, at its end, as far as the socket takes them. Two tasks see to the rest: the receiver to
+/// what requests have to wait for, the sender, which has at most one send under way, to what the socket did not take.
+/// Replies leave in request order: appends wait in a queue for their commit while further appends are read, and any
+/// other command starts when that queue is empty.
 final class ClientConnection {
     /// Bytes of unsent replies at which no further request is looked at.
     static let pauseBytes = 1 << 20
@@ -20,10 +21,10 @@ final class ClientConnection {
     /// Held until the connection is closed, when the server lets go of the connection.
     let server: Server
 
-    var input = InputBuffer()
-    var decoder: RequestDecoder
-    var output: ReplyBuffer
-    var appends = AppendQueue()
+    private let ownedInput = Owned(InputBuffer())
+    private let ownedDecoder: Owned<RequestDecoder>
+    private let ownedOutput: Owned<ReplyBuffer>
+    private let ownedAppends = Owned(AppendQueue())
 
     var name = ""
     var libraryName = ""
@@ -52,6 +53,10 @@ final class ClientConnection {
     /// Bytes of the request that the dispatcher could not start yet.
     var heldRequestBytes: Int?
     private var receiverWaiter: UnsafeContinuation<Void, Never>?
+    /// The receiver, while bytes are received and dispatched without it.
+    private var inputWaiter: UnsafeContinuation<Void, Never>?
+    /// What ended that.
+    private var inputPause = Pause.more
     private var senderWaiter: UnsafeContinuation<Void, Never>?
     /// What the socket did not take at once, made when there is such a thing.
     private var sendBuffer: IOBuffer?
@@ -60,11 +65,31 @@ final class ClientConnection {
         self.number = number
         self.socket = socket
         self.server = server
-        decoder = RequestDecoder(limits: server.settings.requestLimits)
-        output = ReplyBuffer(version: server.settings.defaultProtocol)
+        ownedDecoder = Owned(RequestDecoder(limits: server.settings.requestLimits))
+        ownedOutput = Owned(ReplyBuffer(version: server.settings.defaultProtocol))
         readMode = server.settings.readMode
         connectedNanoseconds = server.seams.clock.monotonicNanoseconds
         lastRequestNanoseconds = connectedNanoseconds
+    }
+
+    var input: InputBuffer {
+        _read { yield ownedInput.value }
+        _modify { yield &ownedInput.value }
+    }
+
+    var decoder: RequestDecoder {
+        _read { yield ownedDecoder.value }
+        _modify { yield &ownedDecoder.value }
+    }
+
+    var output: ReplyBuffer {
+        _read { yield ownedOutput.value }
+        _modify { yield &ownedOutput.value }
+    }
+
+    var appends: AppendQueue {
+        _read { yield ownedAppends.value }
+        _modify { yield &ownedAppends.value }
     }
 
     /// Memory that this connection holds, in bytes.
@@ -75,17 +100,16 @@ final class ClientConnection {
     /// Receives and answers until either side has had enough. Returns when the connection is closed.
     func serve() async {
         server.seams.scheduler.spawn("client \(number) replies") { [self] in await sendReplies() }
+        var pause = dispatchInput()
         while !isEnding {
-            switch dispatchInput() {
+            switch pause {
             case .more:
-                do {
-                    let count = try await socket.receive(into: input.storage, input.free)
-                    if count == 0 { end() }
-                    input.received(count)
-                    server.statistics.receivedBytes += UInt64(count)
-                } catch {
-                    close()
+                await withUnsafeContinuation { continuation in
+                    inputWaiter = continuation
+                    receive()
                 }
+                pause = inputPause
+                continue
             case .appendsAnswered, .repliesSent: await withUnsafeContinuation { receiverWaiter = $0 }
             case .relief:
                 await withUnsafeContinuation { continuation in server.node.whenRelieved { continuation.resume() } }
@@ -98,10 +122,13 @@ final class ClientConnection {
                 server.markDirty(self)
             case .ended: end()
             }
+            pause = dispatchInput()
         }
         while !appends.isEmpty, !isClosed { await withUnsafeContinuation { receiverWaiter = $0 } }
         end()
     }
+
+    private func receive() { socket.receive(into: input.storage, input.free, for: self) }
 
     /// Looks at no further request: what has been asked is answered, sent, and then the connection is closed.
     func end() {
@@ -181,6 +208,23 @@ final class ClientConnection {
     private func resumeSender() {
         let waiter = senderWaiter
         senderWaiter = nil
+        waiter?.resume()
+    }
+}
+
+extension ClientConnection: ConnectionReceiver {
+    func received(_ result: Result<Int, IOError>) {
+        switch result {
+        case .success(let count):
+            if count == 0 { end() }
+            input.received(count)
+            server.statistics.receivedBytes += UInt64(count)
+        case .failure: close()
+        }
+        inputPause = dispatchInput()
+        if case .more = inputPause { return receive() }
+        let waiter = inputWaiter
+        inputWaiter = nil
         waiter?.resume()
     }
 }

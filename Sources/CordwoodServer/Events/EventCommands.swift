@@ -19,10 +19,11 @@ struct EventCommands {
         try arguments.end(expected: "an option of EAPPEND")
         let key = event.partitionKey ?? PartitionKey(defaultFor: event.streamID)
         let draft = try event.draft(under: key, strictVersioning: settings.strictVersioning, makeID: makeID)
-        let proposal = AppendCommand.withEncoded(key: key, event: draft) { command in
+        var refusal: CommandError?
+        AppendCommand.withEncoded(key: key, event: draft) { command in
             // Replies to the plainest append, refusals among them, need nothing of the command.
             let isPlain = event.acknowledgement == nil && draft.expectedVersion == .any
-            return propose(
+            refusal = propose(
                 command,
                 PendingAppend(
                     command: isPlain ? [] : [UInt8](command), key: key,
@@ -31,7 +32,7 @@ struct EventCommands {
                     startedNanoseconds: server.dispatchNanoseconds),
                 on: connection)
         }
-        try proposal.get()
+        if let refusal { throw refusal }
     }
 
     /// EMAPPEND.
@@ -56,18 +57,17 @@ struct EventCommands {
             command: AppendCommand.encode(key: key, events: drafts), key: key,
             partition: key.partition(of: server.partitionCount), requestedAcknowledgement: nil,
             isTransaction: true, startedNanoseconds: server.dispatchNanoseconds)
-        let proposal = append.command.withUnsafeBytes { propose($0, append, on: connection) }
-        try proposal.get()
+        if let refusal = append.command.withUnsafeBytes({ propose($0, append, on: connection) }) { throw refusal }
     }
 
     private func makeID(under key: PartitionKey) -> EventID {
         server.eventIDs.next(milliseconds: server.dispatchMilliseconds, under: key)
     }
 
+    /// Why the node does not take the command, if it does not.
     private func propose(
-        _ command: UnsafeRawBufferPointer, _ append: PendingAppend, on connection: ClientConnection
-    ) -> Result<Void, CommandError> {
-        var append = append
+        _ command: UnsafeRawBufferPointer, _ append: consuming PendingAppend, on connection: ClientConnection
+    ) -> CommandError? {
         do throws(ProposalRejection) {
             try server.node.propose(
                 command, to: append.partition, acknowledgement: append.requestedAcknowledgement ?? .quorum,
@@ -76,13 +76,13 @@ struct EventCommands {
             // A connection with appends under way waits for them rather than being turned away.
             if case .admission(.backpressure) = error, !connection.appends.isEmpty {
                 connection.mustRetry = true
-                return .success(())
+                return nil
             }
-            return .failure(CommandError(rejection: error))
+            return CommandError(rejection: error)
         }
         append.timestampMilliseconds = server.node.proposalMilliseconds
         connection.appends.add(append)
-        return .success(())
+        return nil
     }
 
     // MARK: Reads
