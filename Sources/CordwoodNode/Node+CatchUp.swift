@@ -245,7 +245,7 @@ extension Node {
         lastTimestampMicroseconds = max(lastTimestampMicroseconds, manifest.timestampMicroseconds)
         recovered = []
         gate?.install(through: position.index)
-        core.step(.eligibility(mayCampaign: false, mayVote: true), into: &effects)
+        tellEligibility(into: &effects)
         // What is dropped behind S the core still follows: it says so when another term is committed there.
         for waiter in proposals.takeAll(in: 0..<position.index.next, term: nil) {
             waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.coveredBySnapshot))
@@ -256,7 +256,8 @@ extension Node {
         transfers.isInstalling = false
         transfers.ticket = nil
         if storeFailure == nil {
-            step(.eligibility(mayCampaign: true, mayVote: true))
+            tellEligibility(into: &effects)
+            carryOut()
             let answers = transfers.answers
             transfers.answers = []
             for answer in answers { deliver(answer) }

@@ -41,6 +41,7 @@ extension Node {
         releaseReadinessWaiters()
         await peers?.close()
         await closeTransfers()
+        await closeRepairs()
         do throws(LogError) { try await partitionLogs.close() } catch { failure = failure ?? error }
         do throws(LogError) { try await store.close() } catch { failure = failure ?? error }
         if let failure { throw failure }

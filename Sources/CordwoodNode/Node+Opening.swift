@@ -120,6 +120,7 @@ extension Node {
             try await rollBack(store, makePool(), log)
         }
         let partitionLogs = makePool()
+        if store.state.health == .ok { try await finishRepairs(configuration, store, partitionLogs, log, seams) }
         let machines = SegmentedStateMachine(
             dispatcher: dispatcher, logs: partitionLogs,
             snapshots: SnapshotStore(directory: configuration.directory + "/" + Directory.snapshots, seams: seams),
@@ -270,6 +271,7 @@ extension Node {
         if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }
         // Whatever was purged was below the floor, and covered by a checkpoint first.
         maintenance.checkpointCovers = store.state.boundary.index
+        watchForDamage()
         partitionLogs.start()
         openGate()
         warmUp()
@@ -298,6 +300,8 @@ extension Node {
         static let snapshots = "snapshots"
         /// Pieces of a Raft snapshot that is being fetched; made when there are any.
         static let staging = "staging"
+        /// Partition logs that are being made whole; made when there are any.
+        static let repair = "repair"
         static let all = [log, partitions, snapshots]
     }
 }

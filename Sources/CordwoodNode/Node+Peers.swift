@@ -32,6 +32,7 @@ extension Node {
         }
         serve(transport)
         openTransfers(transport)
+        openRepairs(transport)
         do throws(IOError) {
             let bound = try await transport.listen(on: address)
             peerAddress = bound

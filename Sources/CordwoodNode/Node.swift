@@ -96,6 +96,7 @@ public final class Node {
     var readinessWaiters: [UnsafeContinuation<Void, Never>] = []
     var forwarder = ProposalForwarder()
     var transfers = Transfers()
+    var repairs = Repairs()
     /// Commands that were passed on to a leader.
     public internal(set) var forwardedCount: UInt64 = 0
 

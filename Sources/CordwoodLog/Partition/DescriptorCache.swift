@@ -95,10 +95,13 @@ final class DescriptorCache {
         if !waiters.isEmpty { waiters.removeFirst().resume() }
     }
 
-    /// Closes a file that is about to be removed, or that failed.
+    /// Closes a file that is about to be removed or replaced, or that failed. Whoever uses it ends with it; the next
+    /// one opens what lies under the path then.
     func forget(_ path: String) async {
         guard let slot = byPath[path] else { return }
-        if slots[slot]?.uses == 0 { await close(slot) } else { slots[slot]?.isDoomed = true }
+        if slots[slot]?.uses == 0 { return await close(slot) }
+        slots[slot]?.isDoomed = true
+        byPath[path] = nil
     }
 
     func closeAll() async {
@@ -117,7 +120,7 @@ final class DescriptorCache {
     private func close(_ slot: Int) async {
         guard let closing = slots[slot] else { return }
         unlink(slot)
-        byPath[closing.path] = nil
+        if byPath[closing.path] == slot { byPath[closing.path] = nil }
         slots[slot] = nil
         free.append(slot)
         await closing.file.close()

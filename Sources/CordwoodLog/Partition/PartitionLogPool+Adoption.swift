@@ -15,13 +15,21 @@ extension PartitionLogPool {
         _ partition: PartitionID, from other: PartitionLogPool, endingAt line: SystemCheckpoint.Line?
     ) async throws(LogError) {
         let source = try await other.shard(of: partition)
+        guard source.segments[partition]?.isEmpty == false else { return }
+        let replaced = store(of: partition)
+        await replaced.lockWriting()
+        defer { replaced.unlockWriting() }
+        try await moveFiles(of: partition, from: other)
+        forget(replaced, for: line)
+    }
+
+    /// Moves the files that another pool has of a partition. The caller writes alone in this pool's log.
+    func moveFiles(of partition: PartitionID, from other: PartitionLogPool) async throws(LogError) {
+        let source = try await other.shard(of: partition)
         guard let incoming = source.segments[partition], let last = incoming.last else { return }
         let given = other.store(of: partition)
         await given.lockWriting()
         defer { given.unlockWriting() }
-        let replaced = store(of: partition)
-        await replaced.lockWriting()
-        defer { replaced.unlockWriting() }
         let target = try await shard(of: partition)
         let outgoing = target.segments[partition] ?? []
         do throws(IOError) {
@@ -46,7 +54,26 @@ extension PartitionLogPool {
         source.segments[partition] = nil
         target.segments[partition] = (outgoing.filter { $0 < incoming[0] } + incoming)
         other.forget(given)
-        forget(replaced, for: line)
+    }
+
+    /// Finishes an adoption that was cut short: see `interruptedAdoptions`.
+    public func finishAdoption(_ partition: PartitionID, from other: PartitionLogPool) async throws(LogError) {
+        try await adopt(partition, from: other, endingAt: store(of: partition).anchor)
+    }
+
+    /// Keeps a partition's files under other names, out of the way. Durable on return.
+    func setAside(_ partition: PartitionID) async throws(LogError) {
+        let shard = try await shard(of: partition)
+        for segment in (shard.segments[partition] ?? []).reversed() {
+            let path = shard.file(partition, segment)
+            await descriptors.forget(path)
+            do throws(IOError) { try await seams.files.rename(path, to: path + ".broken") } catch {
+                throw .unavailable("\(error)")
+            }
+            shard.generation += 1
+        }
+        shard.segments[partition] = nil
+        try await syncDirectory(of: partition)
     }
 
     /// The partitions of which there are files, ascending.

@@ -71,6 +71,8 @@ public final class PartitionLogPool {
     public var onPersisted: ((Persisted) -> Void)?
     /// Called when a partition log cannot be trusted or written any more.
     public var onFailure: ((PartitionID, LogError) -> Void)?
+    /// Called when a log that is in use was found damaged by reading it; perhaps more than once for the same damage.
+    public var onDamage: ((PartitionID, Damage) -> Void)?
     public var log: any LogSink = SilentLog()
     /// What the segmented log knows as a partition's last entry; `nil` when it cannot tell. A file that holds more is
     /// refused when it is opened.
@@ -140,6 +142,16 @@ public final class PartitionLogPool {
         now.peakOpenFiles = descriptors.peakCount
         now.dirtyPartitions = queue.count - queueHead
         return now
+    }
+
+    /// Number of partitions that there may be.
+    public var partitionCount: Int { stores.count }
+
+    /// Partitions whose logs cannot be used, or not be written, ascending, with the reasons.
+    public var failures: [(partition: PartitionID, error: LogError)] {
+        stores.compactMap { store in
+            store.flatMap { store in store.openState.failure.map { (store.partition, $0) } }
+        }
     }
 
     /// True while the buffers hold twice what they should: a leader admits nothing more.

@@ -57,12 +57,12 @@ extension PartitionLogStore {
             found.removeLast()
         }
         guard let newest = found.last else {
-            writtenIndex = 0
-            persistedIndex = 0
-            persistedLine = nil
             if let expected, expected.persisted > 0 {
                 try accept(upTo: 0, "the system checkpoint knows records up to \(expected.persisted)", shard.path, 0)
             }
+            writtenIndex = 0
+            persistedIndex = 0
+            persistedLine = nil
             return try await reconcile()
         }
         segments = found.map(\.segment)
@@ -346,6 +346,7 @@ extension PartitionLogStore {
             try await cut(after: first.previous)
         }
         guard let known = pool.tailInLog(partition), known.partitionIndex < writtenIndex else { return }
+        contradictsLog = true
         throw .corrupt(
             damage(
                 .missing, segments[segments.count - 1].path, 0..<segments[segments.count - 1].end,
@@ -378,6 +379,7 @@ extension PartitionLogStore {
         guard let held = batch.records(from: taken.partitionIndex, maxCount: 1).first,
             held.position == taken.position, held.payload == taken.payload
         else {
+            contradictsLog = true
             throw .corrupt(
                 damage(
                     .missing, segments.last?.path ?? "", 0..<0,
@@ -399,14 +401,22 @@ extension PartitionLogStore {
 
     /// The batch that holds a written record.
     func batch(holding index: PartitionLogIndex) async throws(LogError) -> PartitionBatch {
-        let found = try await find(index)
-        let place = PartitionBatch.Place(
-            partition: partition, segment: found.segment.id, offset: found.offsets.lowerBound)
-        if let cached = pool.cache[place] { return cached }
-        let batch: PartitionBatch? = try await read(found) { view in try? PartitionBatch(view) }
-        guard let batch else { throw brokenBatch(found) }
-        pool.cache.insert(batch, at: place)
-        return batch
+        while true {
+            let generation = fileGeneration
+            do throws(LogError) {
+                let found = try await find(index)
+                let place = PartitionBatch.Place(
+                    partition: partition, segment: found.segment.id, offset: found.offsets.lowerBound)
+                if let cached = pool.cache[place] { return cached }
+                let batch: PartitionBatch? = try await read(found) { view in try? PartitionBatch(view) }
+                guard let batch else { throw brokenBatch(found, "its records cannot be read") }
+                if generation == fileGeneration { pool.cache.insert(batch, at: place) }
+                return batch
+            } catch {
+                if generation == fileGeneration { throw told(error) }
+                try await pool.open(self)
+            }
+        }
     }
 
     /// Calls `body` with the batch that holds a written record, read and verified anew, and with the index of the last
@@ -414,8 +424,16 @@ extension PartitionLogStore {
     func withBatch<Value>(
         holding index: PartitionLogIndex, _ body: (BatchView, PartitionLogIndex) -> Value
     ) async throws(LogError) -> Value {
-        let found = try await find(index)
-        return try await read(found) { body($0, found.lastIndex) }
+        while true {
+            let generation = fileGeneration
+            do throws(LogError) {
+                let found = try await find(index)
+                return try await read(found) { body($0, found.lastIndex) }
+            } catch {
+                if generation == fileGeneration { throw told(error) }
+                try await pool.open(self)
+            }
+        }
     }
 
     /// Where the batch of a record stands.
@@ -436,9 +454,7 @@ extension PartitionLogStore {
         }
         let segment = segments[at]
         let low = segment.batches.firstPlace(behind: index.rawValue)
-        guard low > 0 else {
-            throw .corrupt(damage(.corrupt, segment.path, 0..<segment.end, "record \(index) is not there"))
-        }
+        guard low > 0 else { throw lacking(index) }
         let end = low < segment.batches.count ? segment.batches[low].offset : segment.end
         return FoundBatch(
             index: index, segment: segment, offsets: segment.batches[low - 1].offset..<end,
@@ -448,20 +464,44 @@ extension PartitionLogStore {
     private func read<Value>(_ found: FoundBatch, _ body: (BatchView) -> Value) async throws(LogError) -> Value {
         let offset = found.offsets.lowerBound
         let buffer = IOBuffer(count: found.offsets.count)
-        let got = try await withFile(found.segment.path) { file throws(IOError) in
-            try await file.read(into: buffer, 0..<buffer.count, at: offset)
+        let got: Int
+        do throws(IOError) {
+            got = try await pool.descriptors.with(found.segment.path, FileMode(.mustExist, writable: true)) {
+                file throws(IOError) in
+                try await file.read(into: buffer, 0..<buffer.count, at: offset)
+            }
+        } catch {
+            // Memory and descriptors come back; what the device does not give is as good as damaged.
+            guard error.reason == .device || error.reason == .notFound else { throw .unavailable("\(error)") }
+            throw brokenBatch(found, "\(error)")
         }
         guard
             case .batch(let view) = BatchReading.decode(
                 buffer[0..<got], at: offset, seed: found.segment.seed, alignmentBytes: found.segment.alignmentBytes)
-        else { throw brokenBatch(found) }
+        else { throw brokenBatch(found, "it does not verify") }
         return body(view)
     }
 
-    private func brokenBatch(_ found: FoundBatch) -> LogError {
+    private func brokenBatch(_ found: FoundBatch, _ reason: String) -> LogError {
         .corrupt(
+            damage(.corrupt, found.segment.path, found.offsets, "the batch of record \(found.index): \(reason)"))
+    }
+
+    /// A record that should be there and is in none of the batches that can be read.
+    func lacking(_ index: PartitionLogIndex) -> LogError {
+        let segment = segments.last { $0.firstIndex <= index.rawValue }
+        return damaged(
             damage(
-                .corrupt, found.segment.path, found.offsets, "the batch of record \(found.index) does not verify"))
+                .corrupt, segment?.path ?? "", 0..<(segment?.end ?? 0),
+                "record \(index) is in no batch that verifies"))
+    }
+
+    /// Damage that was found in files that are in use: whoever can mend it hears of it.
+    func damaged(_ damage: Damage) -> LogError { told(.corrupt(damage)) }
+
+    private func told(_ error: LogError) -> LogError {
+        if case .corrupt(let damage) = error, openState != .opening { pool.onDamage?(partition, damage) }
+        return error
     }
 
     /// Finds the batches of a sealed segment, verifying each.

@@ -79,6 +79,12 @@ public final class PartitionLogStore {
     var unsyncedBytes = 0
     /// What the segmented log's checkpoint says of this partition.
     var expected: SystemCheckpoint.Line?
+    /// Rises when other files take the place of those that were read: see `restore`.
+    var fileGeneration = 0
+    /// Only `retake` gives records now.
+    var isRetaking = false
+    /// The files hold what the segmented log does not know, or something else: it is that log which has lost data.
+    public internal(set) var contradictsLog = false
 
     init(partition: PartitionID, pool: PartitionLogPool, expected: SystemCheckpoint.Line?) {
         self.partition = partition
@@ -104,7 +110,11 @@ public final class PartitionLogStore {
     /// Takes the next committed record. It can be read when the call returns. One that the files hold already is
     /// compared with what they hold.
     public func append(_ record: PartitionLogRecord) {
-        if openState.failure != nil { return }
+        if openState.failure != nil || isRetaking { return }
+        take(record)
+    }
+
+    func take(_ record: PartitionLogRecord) {
         let index = record.partitionIndex.rawValue
         if buffer.isEmpty {
             if openState == .open, index <= writtenIndex.rawValue {
@@ -124,6 +134,12 @@ public final class PartitionLogStore {
         buffer.append(record)
         buffered.add(buffer.byteCount - before)
         if !isQueued || buffered.isOverLimit { pool.took(self) }
+    }
+
+    func wakeOpeners() {
+        let waiting = openers
+        openers.removeAll()
+        for opener in waiting { opener.resume() }
     }
 
     /// Takes the next logged record before it is known to be committed: only under the gate `.partition`.
@@ -186,7 +202,9 @@ public final class PartitionLogStore {
         while found.count < maxCount, bytes < maxBytes || found.isEmpty, next <= writtenIndex {
             let batch = try await batch(holding: next)
             let held = Int(min(UInt64(maxCount - found.count), endOfBatch(holding: next) - next.rawValue))
-            for record in batch.records(from: next, maxCount: held) {
+            let records = batch.records(from: next, maxCount: held)
+            guard !records.isEmpty else { throw lacking(next) }
+            for record in records {
                 if !found.isEmpty, bytes + record.byteCount > maxBytes { return found }
                 found.append(record)
                 bytes += record.byteCount

@@ -85,9 +85,7 @@ extension PartitionLogPool {
                     try await store.load()
                     store.openState = .open
                 } catch { fail(store, error) }
-                let openers = store.openers
-                store.openers.removeAll()
-                for opener in openers { opener.resume() }
+                store.wakeOpeners()
             }
         }
     }

@@ -34,7 +34,7 @@ extension SegmentedStateMachine {
                 lane.state = .idle
                 break
             }
-            if lane.wantsFreeze { return freeze(lane, "by an operator") }
+            if lane.wantsFreeze { return freeze(lane, Self.frozenByOperator) }
             if lane.wantsSnapshot { await takeSnapshot(lane) }
             guard lane.state == .draining else { return }
             guard lane.applied < lane.handed else {

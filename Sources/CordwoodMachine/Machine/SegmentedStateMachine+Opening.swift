@@ -191,7 +191,7 @@ extension SegmentedStateMachine {
     public func freeze(_ partition: PartitionID) async -> Bool {
         guard await machine(of: partition) != nil, let lane = lanes[Int(partition.rawValue)] else { return false }
         switch lane.state {
-        case .idle: freeze(lane, "by an operator")
+        case .idle: freeze(lane, Self.frozenByOperator)
         case .draining: lane.wantsFreeze = true
         case .frozen: break
         case .closed, .opening, .meeting, .retired: return false

@@ -53,6 +53,8 @@ public final class SegmentedStateMachine {
     public var onSession: ((RaftIndex, Term, SessionOutcome) -> Void)?
     /// Called when a partition was frozen, with the reason.
     public var onFrozen: ((PartitionID, String) -> Void)?
+    /// Called when a partition's log cannot be used any more, with the reason.
+    public var onLogFailure: ((PartitionID, any Error) -> Void)?
     /// Called when records of some partition have become durable in its log.
     var onPersisted: (() -> Void)?
     /// Finds the session that a command names, if it names one: only the caller knows the form of its payloads.
@@ -96,8 +98,9 @@ public final class SegmentedStateMachine {
         lanes = Array(repeating: nil, count: dispatcher.partitionCount)
         logs.onPersisted = { [weak self] in self?.persisted($0) }
         logs.onFailure = { [weak self] partition, error in
-            guard let self, let lane = lanes[Int(partition.rawValue)] else { return }
-            freeze(lane, "partition log: \(error)")
+            guard let self else { return }
+            if let lane = lanes[Int(partition.rawValue)] { freeze(lane, "partition log: \(error)") }
+            onLogFailure?(partition, error)
         }
     }
 
@@ -216,7 +219,7 @@ public final class SegmentedStateMachine {
         }
     }
 
-    private func use(_ call: SessionCall, _ entry: Entry) -> Bool {
+    func use(_ call: SessionCall, _ entry: Entry) -> Bool {
         sessions.use(call.session, at: entry.index, atMicroseconds: entry.timestampMicroseconds)
     }
 

@@ -1,0 +1,186 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// Damage in partition logs, as the node deals with it: the partition is shown as quarantined, its log is made whole
+/// out of what is intact here and what others have, and it goes on. The other partitions do not notice.
+extension Node {
+    private static let firstPauseNanoseconds: UInt64 = 500_000_000
+    private static let longestPauseNanoseconds: UInt64 = 30_000_000_000
+    private static let callNanoseconds: UInt64 = 10_000_000_000
+
+    /// Partitions whose logs are damaged, ascending.
+    public var damagedPartitions: [PartitionDamage] { repairs.damages }
+
+    /// Partition logs that have been made whole since the start.
+    public var repairedPartitions: UInt64 { repairs.repairedPartitions }
+
+    /// Begins to listen for damage. What was found before is taken up.
+    func watchForDamage() {
+        partitionLogs.onDamage = { [unowned self] in foundDamage($0, "\($1)") }
+        machines.onLogFailure = { [unowned self] in foundDamage($0, "\($1)") }
+        for (partition, error) in partitionLogs.failures { foundDamage(partition, "\(error)") }
+    }
+
+    /// Gets ready to give and to take intact records, once there are peers.
+    func openRepairs(_ transport: PeerTransport) {
+        let source = RepairSource(logs: partitionLogs)
+        transport.services[.repair] = { [source] _, body in .success(await source.serve(body)) }
+        repairs.source = source
+        let staging = Self.repairStaging(configuration, store, partitionCount, log, seams)
+        repairs.repair = PartitionRepair(
+            logs: partitionLogs, staging: staging, configuration: configuration.catchUp, seams: seams
+        ) { peer, body throws(PeerError) in
+            try await transport.call(peer, .repair, body, lane: .bulk, timeoutNanoseconds: Self.callNanoseconds)
+        }
+        beginRepairs()
+    }
+
+    private static func repairStaging(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore, _ partitionCount: Int, _ log: any LogSink,
+        _ seams: Seams
+    ) -> StagingArea {
+        StagingArea(
+            directory: configuration.directory + "/" + Directory.repair,
+            configuration: partitionLogConfiguration(configuration, store), partitionCount: partitionCount, log: log,
+            seams: seams)
+    }
+
+    /// A crash may have cut the exchange of a partition's files off in the middle: the rest goes over before anything
+    /// is opened.
+    static func finishRepairs(
+        _ configuration: NodeConfiguration, _ store: SegmentedLogStore, _ live: PartitionLogPool, _ log: any LogSink,
+        _ seams: Seams
+    ) async throws(NodeError) {
+        let staging = repairStaging(configuration, store, live.partitionCount, log, seams)
+        do throws(LogError) {
+            for partition in try await staging.whole.interruptedAdoptions() {
+                try await live.finishAdoption(partition, from: staging.whole)
+            }
+        } catch { throw .log(error) }
+        await staging.close()
+    }
+
+    // MARK: Finding
+
+    private func foundDamage(_ partition: PartitionID, _ reason: String) {
+        if isClosing || repairs.place(of: partition) != nil { return }
+        let now = seams.clock.monotonicNanoseconds
+        let damage = PartitionDamage(
+            partition: partition, reason: reason, foundMicroseconds: seams.clock.wallMicroseconds,
+            dueNanoseconds: now)
+        let at = repairs.damages.firstIndex { $0.partition > partition } ?? repairs.damages.count
+        repairs.damages.insert(damage, at: at)
+        log.write(
+            LogEvent(
+                .error, "log", "partition log damaged",
+                fields: [.init("partition", "\(partition)"), .init("reason", reason)]))
+        eligibilityMayHaveChanged()
+        beginRepairs()
+    }
+
+    // MARK: Standing for election
+
+    /// Says whether this node may lead and vote. While a snapshot takes the place of the log it may not lead, nor while
+    /// damage has been found that nobody has tried to mend yet: another member leads better. Its own log, by which it
+    /// votes and which it would send, is whole as long as it is open: one that is not is mended before anything else
+    /// (see `LogRepair`).
+    ///
+    /// Damage that no attempt has mended does not keep it from leading: a partition that stands still on every member
+    /// must not stop the others.
+    func tellEligibility(into effects: inout RaftEffects) {
+        let isUntried = repairs.repair != nil && repairs.damages.contains { $0.attempts == 0 }
+        core.step(.eligibility(mayCampaign: !transfers.isInstalling && !isUntried, mayVote: true), into: &effects)
+    }
+
+    private func eligibilityMayHaveChanged() {
+        tellEligibility(into: &effects)
+        carryOut()
+    }
+
+    // MARK: Mending
+
+    private func beginRepairs() {
+        guard let repair = repairs.repair, !repairs.isRunning, !isClosing, !repairs.damages.isEmpty else { return }
+        repairs.isRunning = true
+        seams.scheduler.spawn("repair partitions") { [self] in
+            eligibilityMayHaveChanged()
+            while !isClosing, let next = repairs.damages.min(by: { $0.dueNanoseconds < $1.dueNanoseconds }) {
+                let now = seams.clock.monotonicNanoseconds
+                if next.dueNanoseconds > now {
+                    await seams.clock.sleep(nanoseconds: min(next.dueNanoseconds - now, Self.firstPauseNanoseconds))
+                } else if transfers.isInstalling {
+                    await seams.clock.sleep(nanoseconds: Self.firstPauseNanoseconds)
+                } else {
+                    await mend(next.partition, repair)
+                }
+            }
+            repairs.isRunning = false
+            let waiting = repairs.waiters
+            repairs.waiters = []
+            for waiter in waiting { waiter.resume() }
+        }
+    }
+
+    private func mend(_ partition: PartitionID, _ repair: PartitionRepair) async {
+        note(partition) { $0.state = .repairing }
+        let others = membership.members.map(\.replica).filter { $0 != replica }
+        do throws(RepairError) {
+            try await repair.run(partition, from: others)
+            do {
+                try await machines.retake(partition) { try await store.entries(in: $0, maxBytes: 4 << 20) }
+            } catch { throw .log(error as? LogError ?? .unavailable("\(error)")) }
+            repairs.source?.forget(partition)
+            repairs.damages.removeAll { $0.partition == partition }
+            repairs.repairedPartitions += 1
+            eligibilityMayHaveChanged()
+            log.write(
+                LogEvent(
+                    .info, "log", "partition log repaired",
+                    fields: [
+                        .init("partition", "\(partition)"),
+                        .init("fetched_bytes", "\(repair.statistics.fetchedBytes)"),
+                        .init("salvaged_bytes", "\(repair.statistics.salvagedBytes)"),
+                    ]))
+        } catch {
+            failed(partition, error)
+        }
+    }
+
+    private func failed(_ partition: PartitionID, _ error: RepairError) {
+        let state: PartitionDamage.State =
+            switch error {
+            case .noIntactCopy, .diverged, .notRepairable: .halted
+            case .log(.corrupt): .halted
+            case .log, .io, .unreachable, .closing: .waiting
+            }
+        let now = seams.clock.monotonicNanoseconds
+        note(partition) { damage in
+            damage.state = state
+            damage.attempts += 1
+            damage.reason = "\(error)"
+            let pause = Self.firstPauseNanoseconds << UInt64(min(damage.attempts, 8))
+            damage.dueNanoseconds = now + min(pause, Self.longestPauseNanoseconds)
+        }
+        eligibilityMayHaveChanged()
+        log.write(
+            LogEvent(
+                state == .halted ? .error : .warn, "log", "partition log not repaired",
+                fields: [.init("partition", "\(partition)"), .init("reason", "\(error)")]))
+    }
+
+    private func note(_ partition: PartitionID, _ change: (inout PartitionDamage) -> Void) {
+        if let at = repairs.place(of: partition) { change(&repairs.damages[at]) }
+    }
+
+    // MARK: Closing
+
+    /// Ends what is under way. What has been fetched stays for the next time.
+    func closeRepairs() async {
+        repairs.repair?.isCancelled = true
+        while repairs.isRunning { await withUnsafeContinuation { repairs.waiters.append($0) } }
+        await repairs.repair?.close()
+    }
+}

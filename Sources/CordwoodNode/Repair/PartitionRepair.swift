@@ -1,0 +1,166 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodMachine
+import CordwoodRaft
+
+/// Makes a damaged partition log whole: its own records as far as they are intact, those of other replicas where they
+/// are not.
+///
+/// This node knows what the log must come to: the index and the partition chain of the last record that it had on
+/// disk, from memory or from the newest system checkpoint. A log that ends in that chain is the one that was there,
+/// whoever gave its records. It is made beside the damaged one, in `repair/whole`, and takes its place when it is
+/// verified and durable. What stands behind that record is in the segmented log, and is forwarded again.
+final class PartitionRepair {
+    typealias Call = (ReplicaID, [UInt8]) async throws(PeerError) -> [UInt8]
+
+    struct Statistics: Hashable {
+        /// Bytes that came from others.
+        var fetchedBytes: UInt64 = 0
+        /// Bytes that were intact here.
+        var salvagedBytes: UInt64 = 0
+        /// Pieces that did not verify.
+        var damagedPieces: UInt64 = 0
+    }
+
+    private let logs: PartitionLogPool
+    private let staging: StagingArea
+    private let pieceBytes: Int
+    private let limit: RateLimit
+    private let call: Call
+    private(set) var statistics = Statistics()
+    /// Nothing more is asked for.
+    var isCancelled = false
+
+    init(
+        logs: PartitionLogPool, staging: StagingArea, configuration: CatchUpConfiguration, seams: Seams,
+        call: @escaping Call
+    ) {
+        self.logs = logs
+        self.staging = staging
+        self.call = call
+        pieceBytes = configuration.pieceBytes
+        limit = RateLimit(bytesPerSecond: configuration.bytesPerSecond, clock: seams.clock)
+    }
+
+    /// Repairs a partition's log. On return its files are whole, and it is open; what it has ignored meanwhile is still
+    /// to be given to it again.
+    func run(_ partition: PartitionID, from peers: [ReplicaID]) async throws(RepairError) {
+        let log = logs.store(of: partition)
+        try? await log.open()
+        if log.contradictsLog, let failure = log.openState.failure { throw .log(failure) }
+        do throws(IOError) { try await staging.prepare() } catch { throw .io(error) }
+        // All that was ever on disk is in the segmented log.
+        guard let anchor = log.anchor, anchor.persisted > 0 else { return try await replace(partition, endingAt: nil) }
+        for attempt in 0..<2 {
+            let staged = try await openStaged(partition, isFresh: attempt > 0)
+            try await fill(staged, upTo: anchor, peers)
+            let line = try await RepairError.lifting { () throws(LogError) in
+                try await staged.persist()
+                return try await staged.line(at: anchor.persisted)
+            }
+            if line == anchor { return try await replace(partition, endingAt: anchor) }
+        }
+        throw .diverged(partition, anchor.persisted)
+    }
+
+    func close() async { await staging.close() }
+
+    private func replace(
+        _ partition: PartitionID, endingAt anchor: SystemCheckpoint.Line?
+    ) async throws(RepairError) {
+        try await RepairError.lifting { () throws(LogError) in
+            try await logs.restore(partition, from: staging.whole, endingAt: anchor)
+        }
+    }
+
+    /// What an earlier attempt has left goes on, unless it cannot be read.
+    private func openStaged(_ partition: PartitionID, isFresh: Bool) async throws(RepairError) -> PartitionLogStore {
+        let pool = staging.whole
+        if !isFresh {
+            let staged = pool.store(of: partition)
+            if (try? await staged.open()) != nil { return staged }
+        }
+        return try await RepairError.lifting { () throws(LogError) in
+            try await pool.drop(partition)
+            let staged = pool.store(of: partition)
+            try await staged.open()
+            return staged
+        }
+    }
+
+    // MARK: Filling
+
+    private func fill(
+        _ staged: PartitionLogStore, upTo anchor: SystemCheckpoint.Line, _ peers: [ReplicaID]
+    ) async throws(RepairError) {
+        let own = try await RepairError.lifting { () throws(LogError) in
+            try await PartitionSalvage.read(staged.partition, in: logs)
+        }
+        while staged.writtenIndex < anchor.persisted {
+            if isCancelled { throw .closing }
+            let point = try await RepairError.lifting { () throws(LogError) in
+                try await staged.point(at: staged.writtenIndex)
+            }
+            let run: PartitionExport
+            if let found = try await salvaged(own, after: point, through: anchor.persisted) {
+                run = found
+                statistics.salvagedBytes += UInt64(run.byteCount)
+            } else {
+                run = try await fetched(staged.partition, after: point, through: anchor.persisted, peers)
+                statistics.fetchedBytes += UInt64(run.byteCount)
+            }
+            try await RepairError.lifting { () throws(LogError) in
+                try await staged.ingest(run, through: anchor.persisted)
+            }
+        }
+    }
+
+    private func salvaged(
+        _ own: PartitionSalvage, after point: PartitionPoint, through last: PartitionLogIndex
+    ) async throws(RepairError) -> PartitionExport? {
+        let bytes = try await RepairError.lifting { () throws(LogError) in
+            try await own.run(after: point, through: last, maxBytes: pieceBytes)
+        }
+        return bytes.flatMap { try? PartitionExport(decoding: $0) }
+    }
+
+    /// Asks one replica after the other for the records behind a point, until one gives them and they verify.
+    private func fetched(
+        _ partition: PartitionID, after point: PartitionPoint, through last: PartitionLogIndex, _ peers: [ReplicaID]
+    ) async throws(RepairError) -> PartitionExport {
+        let request = RepairRequest.records(partition, after: point, through: last, maxBytes: pieceBytes).encoded()
+        var isCertain = true
+        var reason = "nobody to ask"
+        for peer in peers {
+            if isCancelled { throw .closing }
+            do {
+                switch try PieceAnswer(decoding: try await call(peer, request)) {
+                case .data(let bytes):
+                    let run = try PartitionExport(decoding: bytes)
+                    guard run.partition == partition, run.previous == point else {
+                        throw DecodeError.invalid(field: "first record", value: run.first.rawValue)
+                    }
+                    await limit.take(bytes.count)
+                    return run
+                case .gone: reason = "replica \(peer) does not have it"
+                case .notYet, .noted:
+                    isCertain = false
+                    reason = "replica \(peer) does not have it yet"
+                case .failed(let text):
+                    isCertain = false
+                    reason = "replica \(peer): \(text)"
+                }
+            } catch let error as DecodeError {
+                statistics.damagedPieces += 1
+                isCertain = false
+                reason = "what replica \(peer) gives does not verify: \(error)"
+            } catch {
+                isCertain = false
+                reason = "replica \(peer): \(error)"
+            }
+        }
+        let index = point.partitionIndex.next
+        throw isCertain ? .noIntactCopy(partition, index) : .unreachable(partition, index, reason)
+    }
+}

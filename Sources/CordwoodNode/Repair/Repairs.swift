@@ -1,0 +1,39 @@
+public import CordwoodBase
+import CordwoodIO
+import CordwoodRaft
+
+/// A partition whose log is damaged, and how far its repair is.
+public struct PartitionDamage: Hashable, Sendable {
+    public enum State: String, Hashable, Sendable {
+        /// Waits for its turn, or for a replica that can be asked.
+        case waiting
+        /// Intact records are being put together.
+        case repairing
+        /// No replica has them intact, or they are not what this node held: it stands still until that changes.
+        case halted
+    }
+
+    public var partition: PartitionID
+    public var state = State.waiting
+    /// What was found, and after an attempt why it failed.
+    public var reason: String
+    public var attempts = 0
+    /// When it was found, in microseconds since 1970.
+    public var foundMicroseconds: Int64
+    /// The next attempt, on the node's clock.
+    var dueNanoseconds: UInt64
+}
+
+/// What a node knows of damage in its partition logs, and does about it.
+struct Repairs {
+    /// `nil` in a node that has no partition logs to mend from: without peers.
+    var repair: PartitionRepair?
+    var source: RepairSource?
+    /// Ascending by partition.
+    var damages: [PartitionDamage] = []
+    var repairedPartitions: UInt64 = 0
+    var isRunning = false
+    var waiters: [UnsafeContinuation<Void, Never>] = []
+
+    func place(of partition: PartitionID) -> Int? { damages.firstIndex { $0.partition == partition } }
+}

@@ -1,0 +1,133 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodLog
+import CordwoodRaft
+import CordwoodVirtual
+import Testing
+
+@testable import CordwoodNode
+
+/// A group of three in one world, whose files can be damaged while a member is away.
+final class RepairGroup {
+    static let names = ["a", "b", "c"]
+
+    let world: VirtualWorld
+    let seams: Seams
+    private(set) var nodes: [String: Node] = [:]
+    private let change: (inout NodeConfiguration) -> Void
+
+    /// Founds the group.
+    init(
+        _ world: VirtualWorld, _ seams: Seams, _ change: @escaping (inout NodeConfiguration) -> Void = { _ in }
+    ) async throws {
+        self.world = world
+        self.seams = seams
+        self.change = change
+        try await open(Self.names)
+    }
+
+    func configuration(_ name: String) -> NodeConfiguration {
+        var configuration = GroupTests.configuration(name, .founding(GroupTests.founders(Self.names)))
+        configuration.catchUp.pieceBytes = 16 << 10
+        change(&configuration)
+        return configuration
+    }
+
+    subscript(name: String) -> Node {
+        get throws { try #require(nodes[name], "node \(name) is not open") }
+    }
+
+    /// Opens members at once, each of which may need the others.
+    func open(_ names: [String]) async throws {
+        var failure: (any Error)?
+        for name in names {
+            let configuration = configuration(name)
+            seams.scheduler.spawn("open \(name)") { [self] in
+                do {
+                    nodes[name] = try await Node.open(configuration, machine: TallyMachine.make, seams: seams)
+                } catch { failure = error }
+            }
+        }
+        let deadline = seams.clock.monotonicNanoseconds + 60_000_000_000
+        while names.contains(where: { nodes[$0] == nil }) {
+            if let failure { throw failure }
+            if seams.clock.monotonicNanoseconds > deadline { throw TallyError.notApplied }
+            await seams.clock.sleep(nanoseconds: 10_000_000)
+        }
+    }
+
+    func close(_ name: String) async throws { try await nodes.removeValue(forKey: name)?.close() }
+
+    func closeAll() async throws {
+        for name in Self.names { try await close(name) }
+    }
+
+    var leader: Node {
+        get async { await GroupTests.leader(of: nodes.values.sorted { $0.replica < $1.replica }, seams) }
+    }
+
+    /// A member that does not lead.
+    var follower: String {
+        get async throws {
+            _ = await leader
+            return try #require(Self.names.first { nodes[$0]?.isLeader == false })
+        }
+    }
+
+    /// Writes events of a kilobyte to partitions 0 to 3 in turn.
+    func write(_ count: Int) async throws {
+        for number in 1...count {
+            let node = await leader
+            _ = try await node.tally(
+                "\(number) " + String(repeating: "x", count: 1000), in: PartitionID(UInt64(number % 4)))
+        }
+    }
+
+    func file(_ name: String, _ partition: UInt64, _ segment: UInt64) -> String {
+        "\(name)/partitions/0\(partition)/"
+            + PartitionFileName(partition: PartitionID(partition), segment: SegmentID(segment)).description
+    }
+
+    func damage(_ name: String, _ partition: UInt64, segment: UInt64, at offset: UInt64) {
+        world.disk.damage { $0.flip(file(name, partition, segment), at: offset, mask: 0x40) }
+    }
+
+    func wait(_ seconds: UInt64 = 30, until isDone: () async throws -> Bool) async throws -> Bool {
+        let deadline = seams.clock.monotonicNanoseconds + seconds * 1_000_000_000
+        while try await !isDone() {
+            if seams.clock.monotonicNanoseconds > deadline { return false }
+            await seams.clock.sleep(nanoseconds: 20_000_000)
+        }
+        return true
+    }
+
+    /// The last record that each node has on disk of a partition, with the chain there, once all nodes have persisted
+    /// everything.
+    func lines(_ partition: UInt64) async throws -> [SystemCheckpoint.Line?] {
+        var lines: [SystemCheckpoint.Line?] = []
+        for name in Self.names {
+            guard let node = nodes[name] else { continue }
+            try await node.partitionLogs.persistAll()
+            lines.append(node.partitionLogs.store(of: PartitionID(partition)).persistedLine)
+        }
+        return lines
+    }
+
+    /// Everything that the members hold of a partition is equal, sound, and applied.
+    func expectWhole(_ partition: UInt64, events: Int) async throws {
+        let index = try await leader.readIndex()
+        for name in Self.names {
+            let node = try self[name]
+            #expect(
+                try await wait {
+                    node.status.dispatched >= index && node.watermark(of: PartitionID(partition)) == events
+                },
+                "\(name) shows \(node.watermark(of: PartitionID(partition))) of \(events) events")
+            #expect(await node.tallied(PartitionID(partition)).count == events, "\(name)")
+            let log = node.partitionLogs.store(of: PartitionID(partition))
+            #expect(try await log.verify() == [], "\(name)")
+        }
+        let lines = try await lines(partition)
+        #expect(lines.allSatisfy { $0 != nil && $0 == lines[0] }, "\(lines)")
+    }
+}
