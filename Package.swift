@@ -81,6 +81,10 @@ let package = Package(
             "CordwoodConformance",
             ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),
 
+        room(
+            "CordwoodTrials",
+            ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodEvents", "CordwoodRESP"]),
+
         // Programs.
         program(
             "cordwood-node",
@@ -103,9 +107,8 @@ let package = Package(
         program(
             "cordwood-crashtest",
             [
-                "CordwoodSimulation", "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood",
-                "CordwoodBase", "CordwoodIO",
-                "CordwoodOptions",
+                "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions",
             ]),
         // The sample of the library in use; on its own it is a package that depends on this one.
         program("cordwood-example", ["Cordwood"], path: "docs/examples/counter/Sources/Counter"),
@@ -142,6 +145,7 @@ let package = Package(
                 "CordwoodEvents", "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
             ]),
         tests("CordwoodSimulationTests", ["CordwoodSimulation"]),
+        tests("CordwoodTrialsTests", ["CordwoodVirtual", "CordwoodTrials"]),
         tests(
             "CordwoodConformanceTests",
             [

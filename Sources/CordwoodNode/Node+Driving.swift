@@ -39,6 +39,7 @@ extension Node {
         defer { isCarryingOut = false }
         while !effects.effects.isEmpty {
             swap(&effects, &effectsInHand)
+            if !effectsInHand.trace.isEmpty { onTrace?(effectsInHand.trace) }
             for effect in effectsInHand.effects { carryOut(effect) }
             effectsInHand.removeAll()
         }

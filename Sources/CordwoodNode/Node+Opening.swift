@@ -2,7 +2,7 @@ public import CordwoodBase
 public import CordwoodIO
 import CordwoodLog
 public import CordwoodMachine
-import CordwoodRaft
+public import CordwoodRaft
 
 /// Opening: the log first, which is the truth; then the partitions, as far as the log is known to be committed; then
 /// the core, which commits the rest by the group's rules.
@@ -23,10 +23,13 @@ extension Node {
     /// Opens the node of a data directory, making the directory when it is missing. On return everything acknowledged
     /// before is there; a group of one leads, and has applied all of it.
     ///
-    /// - Parameter factory: makes a partition's machine when it is first needed.
+    /// - Parameters:
+    ///   - factory: makes a partition's machine when it is first needed.
+    ///   - trace: takes the consensus core's trace, when `configuration.raft.traces` asks for one: what the core did,
+    ///     before anything of it leaves the node.
     public static func open(
         _ configuration: NodeConfiguration, machine factory: @escaping PartitionStateMachineFactory,
-        log: any LogSink = SilentLog(), seams: Seams
+        log: any LogSink = SilentLog(), trace: (([RaftTraceEvent]) -> Void)? = nil, seams: Seams
     ) async throws(NodeError) -> Node {
         try check(configuration)
         try await makeDirectories(configuration, seams)
@@ -38,7 +41,7 @@ extension Node {
         do throws(NodeError) {
             try await completeInstallation(configuration, store, log, seams)
             let membership = try await membership(configuration, entrance?.admission, store, seams)
-            return try await open(configuration, membership, store, factory, log, seams)
+            return try await open(configuration, membership, store, factory, log, trace, seams)
         } catch {
             await closing(store, log)
             throw error
@@ -94,7 +97,8 @@ extension Node {
 
     private static func open(
         _ configuration: NodeConfiguration, _ membership: Membership, _ store: SegmentedLogStore,
-        _ factory: @escaping PartitionStateMachineFactory, _ log: any LogSink, _ seams: Seams
+        _ factory: @escaping PartitionStateMachineFactory, _ log: any LogSink,
+        _ trace: (([RaftTraceEvent]) -> Void)?, _ seams: Seams
     ) async throws(NodeError) -> Node {
         let replica = store.identity.replica
         var membership = membership
@@ -151,6 +155,8 @@ extension Node {
                 recovery: store.recovery, dispatcher: dispatcher, machines: machines, partitionLogs: partitionLogs,
                 gate: gate, core: core, membership: membership,
                 lastTimestampMicroseconds: history.lastTimestampMicroseconds))
+        node.onTrace = trace
+        node.core.traceStart(into: &node.effects)
         node.resume(history.uncommitted)
         try await node.meetPeers()
         if node.membership.configuration.voters == [replica] {

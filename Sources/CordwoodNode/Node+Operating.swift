@@ -12,6 +12,18 @@ extension Node {
     /// The entry chain at an index, as far as it is kept in memory: equal on all replicas that have committed it.
     public func entryChain(at index: RaftIndex) -> ChainValue? { store.recentChain(at: index) }
 
+    /// The entry at an index, with its chain. Fails with `.purged` or `.notFound` when the log does not hold it.
+    public func logEntry(at index: RaftIndex) async throws(LogError) -> Entry { try await store.entry(at: index) }
+
+    /// The partition chain at an index of a partition's log: equal on all replicas that have it persisted. `nil` when
+    /// the log does not hold the record, or not yet.
+    public func partitionChain(
+        of partition: PartitionID, at index: PartitionLogIndex
+    ) async throws(LogError) -> ChainValue? {
+        guard dispatcher.has(partition) else { return nil }
+        return try await partitionLogs.store(of: partition).line(at: index)?.chain
+    }
+
     // MARK: Partitions
 
     public var partitionCount: Int { dispatcher.partitionCount }

@@ -118,6 +118,8 @@ public final class Node {
     public internal(set) var isWarm = false
     var warmers: [UnsafeContinuation<Void, Never>] = []
 
+    /// Takes the core's trace.
+    var onTrace: (([RaftTraceEvent]) -> Void)?
     /// Told whenever this replica's role changes.
     public var onRoleChange: ((RaftRole) -> Void)?
 

@@ -2,7 +2,7 @@ import Foundation
 
 let commands: [any Command.Type] = [
     RaftScenariosCommand.self, EnumerateCommand.self, DamageCommand.self, LogStoreCommand.self,
-    SimulateCommand.self,
+    SimulateCommand.self, ClusterCommand.self, FailoverCommand.self, CalmCommand.self,
 ]
 
 let arguments = Array(CommandLine.arguments.dropFirst())

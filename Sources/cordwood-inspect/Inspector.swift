@@ -11,6 +11,7 @@ final class Inspector {
         case verify
         case watermarks
         case floor
+        case digest
 
         var summary: String {
             switch self {
@@ -18,6 +19,7 @@ final class Inspector {
             case .dump: "records, one a line"
             case .verify: "checks everything that can be checked; names each damage with its place and class"
             case .watermarks: "each partition's counters as recovery would have them: lower bounds"
+            case .digest: "a value over each partition's records: equal on replicas that hold the same"
             case .floor: "where truncation stands and who holds it back, from these bytes: a lower bound"
             }
         }
@@ -44,6 +46,7 @@ final class Inspector {
             case .verify: try await verify(directory)
             case .watermarks: try await watermarks(directory)
             case .floor: try await floor(directory)
+            case .digest: try await digest(directory)
             }
         } catch {
             output.note(error.description)

@@ -42,10 +42,16 @@ struct NodeProgram: Sendable {
             level: options[NodeOption.logLevel].level, isJSON: options[NodeOption.logFormat] == .json,
             hasPriority: environment["JOURNAL_STREAM"] != nil, clock: seams.clock)
         log.write(LogEvent(.info, "io", platform.backendDescription))
+        let trace: TraceWriter?
+        do throws(OptionError) { trace = try TraceWriter(options[NodeOption.consensusTrace]) } catch {
+            log.write(LogEvent(.error, "node", "cannot write a trace", fields: [.init("reason", "\(error)")]))
+            return .configuration
+        }
         let node: Node
         do throws(NodeError) {
             node = try await Node.open(
-                NodeConfiguration(options: options), machine: EventStore.machine, log: log, seams: seams)
+                NodeConfiguration(options: options), machine: EventStore.machine, log: log,
+                trace: trace.map { trace in { trace.write($0) } }, seams: seams)
         } catch {
             let failure = OpeningFailure(error)
             log.write(

@@ -118,6 +118,15 @@ import Testing
             let log = try await client.ask("CORDWOOD.LOG", "STATUS")
             #expect(log["state"]?.text == "ok" && log["durable_index"] == log["last_index"])
             #expect(try await client.ask("CORDWOOD.BARRIER", "NOW", "TIMEOUT", "1000", "*") == .simple("OK"))
+            guard case .integer(let last)? = log["last_index"] else { throw TestFailure("no last index") }
+            let entry = try await client.ask("CORDWOOD.LOG", "EXPLAIN", "\(last)")
+            #expect(entry["index"] == .integer(last) && entry["chain"]?.text?.count == 32)
+            let beyond = try await client.ask("CORDWOOD.LOG", "EXPLAIN", "\(last + 1)")
+            #expect(beyond == .error("NOTFOUND entry \(last + 1) not found in the log"))
+            let start = try await client.ask("CORDWOOD.PARTITION", "STATUS", "12", "AT", "0")
+            #expect(start["chain"]?["value"]?.text == String(repeating: "0", count: 32))
+            let unknown = try await client.ask("CORDWOOD.PARTITION", "STATUS", "12", "AT", "9")
+            #expect(unknown["state"]?.text == "ok" && unknown["chain"] == nil)
             #expect(try await client.ask("CORDWOOD.SNAPSHOT", "CREATE", "12")["index"] == .integer(3))
             guard case .array(let snapshots) = try await client.ask("CORDWOOD.SNAPSHOT", "LIST") else {
                 throw TestFailure("no list")

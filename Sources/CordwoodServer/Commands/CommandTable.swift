@@ -76,10 +76,10 @@ struct CommandTable {
             "Tells how far the log can be truncated, and who holds it"),
         .init(
             .partition, "CORDWOOD.PARTITION", arity: -2, [.admin], .administration,
-            syntax: "STATUS partition | LIST [STATE state] | FREEZE partition | UNFREEZE partition",
+            syntax: "STATUS partition [AT index] | LIST [STATE state] | FREEZE partition | UNFREEZE partition",
             "Shows partitions, lets one stand still and go on"),
         .init(
-            .log, "CORDWOOD.LOG", arity: 2, [.admin], .administration, syntax: "STATUS | FLUSH",
+            .log, "CORDWOOD.LOG", arity: -2, [.admin], .administration, syntax: "STATUS | FLUSH | EXPLAIN index",
             "Shows the log, or waits until it is durable"),
         .init(
             .barrier, "CORDWOOD.BARRIER", arity: -5, [.readonly], .administration,

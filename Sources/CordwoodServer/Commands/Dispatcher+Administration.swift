@@ -55,9 +55,12 @@ extension Dispatcher {
         switch true {
         case name.matches("STATUS"):
             let partition = try server.events.partition(&arguments)
-            try arguments.end()
+            let index = arguments.take("AT") ? PartitionLogIndex(try arguments.number("an index")) : nil
+            try arguments.end(expected: "AT")
             guard let status = server.node.partitionStatus(of: partition) else { throw partitionMissing(partition) }
-            describe(status, to: &connection.output)
+            let chain: (PartitionLogIndex, ChainValue)? =
+                if let index { try await chain(of: partition, at: index) } else { nil }
+            describe(status, chain: chain, to: &connection.output)
         case name.matches("LIST"):
             let state = arguments.take("STATE") ? try arguments.next("a state").text.lowercased() : nil
             try arguments.end(expected: "STATE")
@@ -83,11 +86,22 @@ extension Dispatcher {
         }
     }
 
+    /// The partition chain at an index, and that index; `nil` when the partition log does not hold it.
+    private func chain(
+        of partition: PartitionID, at index: PartitionLogIndex
+    ) async throws(CommandError) -> (PartitionLogIndex, ChainValue)? {
+        do throws(LogError) {
+            return try await server.node.partitionChain(of: partition, at: index).map { (index, $0) }
+        } catch { throw CommandError(log: error) }
+    }
+
     private func partitionMissing(_ partition: PartitionID) -> CommandError {
         CommandError(.notFound, "partition \(partition) not found: the node has \(server.partitionCount)")
     }
 
-    private func describe(_ status: PartitionStatus, to output: inout ReplyBuffer) {
+    private func describe(
+        _ status: PartitionStatus, chain: (PartitionLogIndex, ChainValue)? = nil, to output: inout ReplyBuffer
+    ) {
         let numbers: [(StaticString, UInt64)] = [
             ("partition", status.partition.rawValue), ("next", status.nextIndex.rawValue),
             ("logged", status.progress.logged.rawValue), ("confirmed", status.progress.confirmed.rawValue),
@@ -96,7 +110,7 @@ extension Dispatcher {
             ("inflight", UInt64(status.inflightEntries)), ("inflight_bytes", UInt64(status.inflightBytes)),
             ("backlog_age_ms", status.backlogAgeNanoseconds / 1_000_000),
         ]
-        output.map(numbers.count + 3)
+        output.map(numbers.count + (chain == nil ? 3 : 4))
         for (key, value) in numbers {
             output.simple(key)
             output.integer(value)
@@ -107,6 +121,13 @@ extension Dispatcher {
         if let master = status.master { output.integer(master.rawValue) } else { output.null() }
         output.simple("state")
         output.simple(server.stateName(of: status))
+        guard let chain else { return }
+        output.simple("chain")
+        output.map(2)
+        output.simple("index")
+        output.integer(chain.0.rawValue)
+        output.simple("value")
+        output.simple("\(chain.1)")
     }
 
     // MARK: CORDWOOD.LOG
@@ -115,11 +136,39 @@ extension Dispatcher {
         let name = request[1]
         switch true {
         case name.matches("STATUS"): logStatus(on: connection)
+        case name.matches("EXPLAIN"): try await explain(request, on: connection)
         case name.matches("FLUSH"):
             do throws(LogError) { try await server.node.flush() } catch { throw CommandError(log: error) }
             connection.output.simple("OK")
         default: throw unknownSubcommand(name, of: "CORDWOOD.LOG")
         }
+    }
+
+    /// What the log holds at an index, with the entry chain there: equal on all replicas that have committed it.
+    private func explain(_ request: Request, on connection: ClientConnection) async throws(CommandError) {
+        var arguments = ArgumentCursor(request, from: 2)
+        let index = RaftIndex(try arguments.number("an index"))
+        try arguments.end()
+        let entry: Entry
+        do throws(LogError) { entry = try await server.node.logEntry(at: index) } catch {
+            switch error {
+            case .purged, .notFound: throw CommandError(.notFound, "entry \(index) not found in the log")
+            default: throw CommandError(log: error)
+            }
+        }
+        connection.output.map(6)
+        let numbers: [(StaticString, UInt64)] = [
+            ("index", entry.index.rawValue), ("term", entry.term.rawValue),
+            ("payload_bytes", UInt64(entry.payload.count)), ("slices", UInt64(entry.slices.count)),
+        ]
+        for (key, value) in numbers {
+            connection.output.simple(key)
+            connection.output.integer(value)
+        }
+        connection.output.simple("type")
+        connection.output.simple("\(entry.type)")
+        connection.output.simple("chain")
+        connection.output.simple("\(entry.chain)")
     }
 
     private func logStatus(on connection: ClientConnection) {

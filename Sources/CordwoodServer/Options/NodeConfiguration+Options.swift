@@ -43,6 +43,7 @@ extension NodeConfiguration {
         raft.maxUncommittedBytes = options[NodeOption.commitMaxUnflushed]
         raft.electionTicks = options[NodeOption.raftElectionTicks]
         raft.heartbeatTicks = options[NodeOption.raftHeartbeatTicks]
+        raft.traces = options[NodeOption.consensusTrace] != nil
         tickMilliseconds = max(1, options[NodeOption.raftTick] / 1_000_000)
         maxEntryBytes = Int(options[NodeOption.maxFrame])
         let tickNanoseconds = tickMilliseconds * 1_000_000

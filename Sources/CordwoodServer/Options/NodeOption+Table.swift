@@ -26,7 +26,8 @@ extension NodeOption {
                 maxClients.declaration, maxFrame.declaration, maxEvent.declaration, maxTransactionEvents.declaration,
                 maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
                 idleTimeout.declaration, requestTimeout.declaration, replyTimeout.declaration, raftTick.declaration,
-                raftElectionTicks.declaration, raftHeartbeatTicks.declaration, ioBackend.declaration,
+                raftElectionTicks.declaration, raftHeartbeatTicks.declaration,
+                consensusTrace.declaration, ioBackend.declaration,
                 maxOpenFiles.declaration, logLevel.declaration, logFormat.declaration,
             ],
             rules: [

@@ -167,6 +167,11 @@ public enum NodeOption {
     public static let raftHeartbeatTicks = Option<Int>.integer(
         "raft.heartbeat-ticks", default: 1, in: 1...100, "Ticks between two heartbeats of a leader")
 
+    public static let consensusTrace = Option<String?>.path(
+        "consensus.trace", unset: "none",
+        "File to which every step of the consensus core is added as a line of JSON, in the form of etcd's TLA+ "
+            + "specification; nodes that are given the same file write into it in one order")
+
     // MARK: The process
 
     public static let ioBackend = Option<IOBackendChoice>.choice(

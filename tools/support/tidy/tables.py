@@ -34,6 +34,9 @@ ROOMS = {
     "CordwoodConformance": {
         "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
     },
+    "CordwoodTrials": {
+        "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodEvents", "CordwoodRESP",
+    },
     "cordwood-node": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
         "CordwoodNode", "CordwoodServer", "CordwoodRaft",
@@ -47,8 +50,8 @@ ROOMS = {
         "CordwoodMachine", "CordwoodEvents", "CordwoodOptions", "CAllocations",
     },
     "cordwood-crashtest": {
-        "CordwoodSimulation", "CordwoodConformance", "CordwoodVirtual", "CordwoodPlatform", "Cordwood",
-        "CordwoodBase", "CordwoodIO", "CordwoodOptions",
+        "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
+        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions",
     },
     "cordwood-example": {"Cordwood"},
 }
@@ -63,6 +66,8 @@ SYSTEM_MODULES = {
     # Which thread it runs on is all that the virtual scheduler asks the system.
     "CordwoodVirtual": {"Glibc"},
     "CordwoodConformance": {"Foundation", "Glibc"},
+    # Starts, stops and kills processes, and reads the files that they leave.
+    "CordwoodTrials": {"Foundation", "Glibc"},
 }
 SYSTEM_MODULES_OF_PROGRAMS = {"Foundation", "Glibc"}
 SYSTEM_MODULES_OF_ALL = {"Swift", "Synchronization"}

@@ -1,0 +1,88 @@
+import CordwoodIO
+import CordwoodRESP
+
+/// The look at a healed group: nobody writes, every member runs, and all must come to the same.
+struct Audit {
+    let group: TrialGroup
+    let workload: Workload
+    /// How long healing may take, in seconds.
+    var patience = 60.0
+
+    private var clock: any Clock { group.clock }
+
+    /// Waits until the group is of one mind, then reads what every node has beyond `seen` and enters it.
+    ///
+    /// - Parameter seen: by disk and partition, how far this has been read before.
+    func run(_ seen: inout [String: [Int: UInt64]]) async throws {
+        try await converge()
+        var ends: [Int: (UInt64, String)] = [:]
+        for node in group.members {
+            let disk = "\(node.name), disk \(node.disk)"
+            guard let address = node.clientAddress else { throw stuck("\(node.name) does not serve") }
+            let client = try await TrialClient.connect(address, group.seams)
+            for partition in 0..<workload.partitions {
+                let end = try await read(partition, of: node, disk, from: seen[disk]?[partition] ?? 0, client)
+                if let (other, name) = ends[partition], other != end {
+                    throw Violation(
+                        "replicas are equal",
+                        "partition \(partition) ends at \(end) on \(node.name) and at \(other) on \(name)")
+                }
+                ends[partition] = (end, node.name)
+                seen[disk, default: [:]][partition] = end
+            }
+        }
+        for (partition, end) in ends.sorted(by: { $0.key < $1.key }) {
+            try workload.ledger.sweep(partition: partition, end: end.0)
+        }
+        try await ChainCheck(group: group, partitions: workload.partitions).run()
+    }
+
+    private func stuck(_ what: String) -> Violation { Violation("a healed group goes on", what) }
+
+    /// Everybody serves, and has dispatched and applied everything that is committed.
+    private func converge() async throws {
+        let deadline = clock.monotonicNanoseconds + UInt64(patience * 1e9)
+        var last = "nobody was asked"
+        while clock.monotonicNanoseconds < deadline {
+            try group.checkAlive()
+            if let reason = await difference() { last = reason } else { return }
+            await clock.sleep(seconds: 0.1)
+        }
+        throw stuck("\(Int(patience)) s after the last fault: \(last)")
+    }
+
+    /// What keeps the members from being equal, `nil` when nothing does.
+    private func difference() async -> String? {
+        var commits: Set<UInt64> = []
+        for node in group.members {
+            node.lookForAddress()
+            guard let status = await group.ask(node, "CORDWOOD.CLUSTER", "STATUS"),
+                let commit = status["commit"]?.number, let applied = status["applied"]?.number
+            else { return "\(node.name) does not answer" }
+            if status["leader"]?.text == nil { return "\(node.name) knows no leader" }
+            if applied != commit { return "\(node.name) has dispatched \(applied) of \(commit)" }
+            commits.insert(commit)
+            guard await group.ask(node, "CORDWOOD.BARRIER", "NOW", "TIMEOUT", "1000", "*")?.text == "OK" else {
+                return "\(node.name) has not applied \(commit)"
+            }
+            if case .integer? = await group.ask(node, "DBSIZE") {} else { return "\(node.name) is loading" }
+        }
+        return commits.count <= 1 ? nil : "commits differ: \(commits.sorted())"
+    }
+
+    private func read(
+        _ partition: Int, of node: TrialNode, _ disk: String, from seen: UInt64, _ client: TrialClient
+    ) async throws -> UInt64 {
+        var start = seen
+        while true {
+            let reply = try await client.call(
+                "EPSCAN", "\(partition)", "\(start)", "+", "COUNT", "1000", seconds: 20)
+            guard let page = ShownPage(reply) else {
+                throw Violation("a healed group goes on", "\(node.name) answered EPSCAN \(partition): \(reply)")
+            }
+            try workload.enter(page.events, from: start, of: partition, by: disk)
+            start += UInt64(page.events.count)
+            if !page.hasMore { return start }
+        }
+    }
+}

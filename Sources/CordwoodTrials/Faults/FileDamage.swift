@@ -1,0 +1,35 @@
+import CordwoodIO
+import CordwoodVirtual
+import Foundation
+
+/// Damage to the files of a stopped node: some bytes of one file that is closed for good.
+enum FileDamage {
+    /// Files that end up damaged are segments of the log and of partition logs that have a successor.
+    @discardableResult
+    static func strike(_ directory: String, _ random: VirtualRandom) -> String? {
+        guard let path = random.element(of: closedFiles(in: directory)),
+            let file = FileHandle(forUpdatingAtPath: path), let end = try? file.seekToEnd(), end > 4096
+        else { return nil }
+        defer { try? file.close() }
+        let count = random.element(of: [1, 512, 4096]) ?? 1
+        let offset = random.next(below: end - UInt64(count))
+        do {
+            try file.seek(toOffset: offset)
+            guard let bytes = try file.read(upToCount: count) else { return nil }
+            try file.seek(toOffset: offset)
+            try file.write(contentsOf: Data(bytes.map { $0 ^ 0x5A }))
+        } catch { return nil }
+        return "\(count) bytes at \(offset) of \(path)"
+    }
+
+    /// Segments that are not the last of their stream. Names begin with the stream, or with the number of the segment.
+    private static func closedFiles(in directory: String) -> [String] {
+        var byFolder: [String: [String]] = [:]
+        for case let path as String in FileManager.default.enumerator(atPath: directory) ?? .init()
+        where path.hasSuffix(".seg") {
+            let folder = (path as NSString).deletingLastPathComponent
+            byFolder[folder, default: []].append(path)
+        }
+        return byFolder.sorted { $0.key < $1.key }.flatMap { $0.value.sorted().dropLast() }.map { directory + "/" + $0 }
+    }
+}

@@ -1,0 +1,19 @@
+/// The trial itself could not go on: no verdict about the nodes.
+public struct TrialError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// A promise that was broken: which one, and what was seen.
+public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
+    public let promise: String
+    public let evidence: String
+
+    init(_ promise: String, _ evidence: String) {
+        self.promise = promise
+        self.evidence = evidence
+    }
+
+    public var description: String { "\(promise): \(evidence)" }
+}
