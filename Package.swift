@@ -83,7 +83,7 @@ let package = Package(
 
         room(
             "CordwoodTrials",
-            ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodEvents", "CordwoodRESP"]),
+            ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP"]),
 
         // Programs.
         program(

@@ -60,8 +60,16 @@ extension EventStore {
         return EventPage(events: events, hasMore: first + UInt64(events.count) < end)
     }
 
+    /// Whether what a repeated command did when it was first applied is visible here: the replica that says what it
+    /// repeats may be ahead of this one.
+    public func shows(_ earlier: RepeatedAppend) -> Bool {
+        earlier.firstSequence <= visibleSequences.upperBound
+            && UInt64(earlier.count) <= visibleSequences.upperBound - earlier.firstSequence
+    }
+
     /// The reply that a repeated command got when it was first applied, read from the log.
     public func firstAnswer(to earlier: RepeatedAppend) async throws -> AppendedEvents {
+        guard shows(earlier) else { throw EventReadError.notApplied(sequence: earlier.firstSequence) }
         let sequences = (earlier.firstSequence..<earlier.firstSequence + UInt64(earlier.count)).map { UInt32($0) }
         let events = try await load(sequences, maxBytes: .max)
         return AppendedEvents(

@@ -54,6 +54,8 @@ public struct EventPage: Hashable, Sendable {
 public enum EventReadError: Error, Hashable, Sendable {
     /// The log ends before, or no longer has, an entry that the indexes name.
     case missing(PartitionLogIndex)
+    /// Nothing is applied yet at this sequence, or it is not visible.
+    case notApplied(sequence: UInt64)
     /// What the log has at this index is not the command that was applied.
     case unexpectedCommand(PartitionLogIndex)
 }

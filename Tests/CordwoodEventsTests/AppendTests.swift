@@ -148,6 +148,13 @@ struct DeduplicationTests {
         let earlier = RepeatedAppend(firstSequence: 1, count: 1)
         #expect(try bench.append(TestEvent(2, supplied: true)) == .duplicate(earlier))
         #expect(try await bench.store.firstAnswer(to: earlier) == first)
+        // The leader may know of a repetition before this replica has applied what it repeats.
+        for beyond in [RepeatedAppend(firstSequence: 1, count: 3), RepeatedAppend(firstSequence: .max, count: 1)] {
+            #expect(!bench.store.shows(beyond))
+            await #expect(throws: EventReadError.notApplied(sequence: beyond.firstSequence)) {
+                try await bench.store.firstAnswer(to: beyond)
+            }
+        }
         #expect(bench.store.eventCount == 3)
         #expect(bench.store.duplicateCount == 1)
     }

@@ -49,21 +49,39 @@ extension ClientConnection: ProposalObserver {
         if appends.isEmpty { resumeReceiver() }
     }
 
-    /// Reads back what a repeated command was answered when it was first sent.
+    /// Reads back what a repeated command was answered when it was first sent. The leader said what it repeats: this
+    /// node may still have to apply that.
     private func lookUp(_ earlier: RepeatedAppend, for tag: UInt64) {
         server.statistics.duplicates += 1
         guard let append = appends[tag] else { return }
         server.seams.scheduler.spawn("repeated append of client \(number)") { [self] in
             do {
-                guard let store = await server.eventStore(of: append.partition) else {
-                    throw CommandError(.frozen, "partition \(append.partition) is frozen")
-                }
+                let store = try await store(of: append.partition, showing: earlier)
                 settle(tag, .appended(try await store.firstAnswer(to: earlier)))
             } catch {
                 settle(tag, .refused(error as? CommandError ?? CommandError(reading: error)))
             }
         }
     }
+
+    private func store(
+        of partition: PartitionID, showing earlier: RepeatedAppend
+    ) async throws(CommandError) -> EventStore {
+        let clock = server.seams.clock
+        let deadline = clock.monotonicNanoseconds + server.settings.replyTimeoutNanoseconds
+        while true {
+            guard let store = await server.eventStore(of: partition) else {
+                throw CommandError(.frozen, "partition \(partition) is frozen")
+            }
+            if store.shows(earlier) { return store }
+            guard clock.monotonicNanoseconds < deadline, !isEnding else {
+                throw CommandError(.timeout, "the first reply is not known yet: partition \(partition) is behind here")
+            }
+            await clock.sleep(nanoseconds: Self.behindCheckNanoseconds)
+        }
+    }
+
+    private static let behindCheckNanoseconds: UInt64 = 5_000_000
 
     private func answer(_ append: PendingAppend, _ ending: PendingAppend.Ending) {
         let command: Command = append.isTransaction ? .emappend : .eappend

@@ -34,9 +34,7 @@ ROOMS = {
     "CordwoodConformance": {
         "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
     },
-    "CordwoodTrials": {
-        "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodEvents", "CordwoodRESP",
-    },
+    "CordwoodTrials": {"CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP"},
     "cordwood-node": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
         "CordwoodNode", "CordwoodServer", "CordwoodRaft",
