@@ -42,16 +42,17 @@ struct Audit {
     /// Everybody serves, and has dispatched and applied everything that is committed.
     private func converge() async throws {
         let deadline = clock.monotonicNanoseconds + UInt64(patience * 1e9)
-        var last = "nobody was asked"
-        while clock.monotonicNanoseconds < deadline {
+        var last: String? = "nobody was asked"
+        while last != nil, clock.monotonicNanoseconds < deadline {
             try group.checkAlive()
-            if let reason = await difference() { last = reason } else { return }
-            await clock.sleep(seconds: 0.1)
+            last = await difference()
+            if last != nil { await clock.sleep(seconds: 0.1) }
         }
-        throw stuck("\(Int(patience)) s after the last fault: \(last)")
+        if let last { throw stuck("\(Int(patience)) s after the last fault: \(last)") }
     }
 
     /// What keeps the members from being equal, `nil` when nothing does.
+    @inline(never)
     private func difference() async -> String? {
         var commits: Set<UInt64> = []
         for node in group.members {
