@@ -28,6 +28,7 @@ let package = Package(
     products: [
         .library(name: "Cordwood", targets: ["Cordwood"]),
         .library(name: "CordwoodConformance", targets: ["CordwoodConformance"]),
+        .library(name: "CordwoodCrash", targets: ["CordwoodCrash"]),
         .executable(name: "cordwood-node", targets: ["cordwood-node"]),
         .executable(name: "cordwood-inspect", targets: ["cordwood-inspect"]),
         .executable(name: "cordwood-bench", targets: ["cordwood-bench"]),
@@ -80,6 +81,12 @@ let package = Package(
         room(
             "CordwoodConformance",
             ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine"]),
+        room(
+            "CordwoodCrash",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CLinux", "CordwoodVirtual", "CordwoodRaft",
+                "CordwoodLog", "CordwoodMachine", "CordwoodNode", "Cordwood", "CordwoodConformance",
+            ]),
 
         room(
             "CordwoodTrials",
@@ -108,7 +115,7 @@ let package = Package(
             "cordwood-crashtest",
             [
                 "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions",
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions", "CordwoodCrash",
             ]),
         // The sample of the library in use; on its own it is a package that depends on this one.
         program("cordwood-example", ["Cordwood"], path: "docs/examples/counter/Sources/Counter"),

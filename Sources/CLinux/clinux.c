@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int or_error(long result) { return result < 0 ? -errno : (int)result; }
@@ -338,4 +340,20 @@ int clinux_forbid_uring(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     return or_error(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter));
+}
+
+int clinux_die_with_parent(void) { return or_error(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)); }
+
+int clinux_wait_for_process(int process, long long timeout_milliseconds, int *status)
+{
+    int descriptor = (int)syscall(SYS_pidfd_open, process, 0);
+    if (descriptor < 0)
+        return -errno;
+    struct pollfd ended = {.fd = descriptor, .events = POLLIN};
+    int result = poll(&ended, 1, timeout_milliseconds < 0 ? -1 : (int)timeout_milliseconds);
+    int failure = errno;
+    close(descriptor);
+    if (result <= 0)
+        return result < 0 ? -failure : -ETIMEDOUT;
+    return waitpid(process, status, 0) < 0 ? -errno : 0;
 }

@@ -100,6 +100,7 @@ package final class EventLoop: @unchecked Sendable {
 
     private func resumeCompleted() {
         guard !completions.isEmpty else { return }
+        backend.review(&completions)
         // An observer may start operations, which complete at once while the loop stops.
         swap(&completions, &completionsInHand)
         for completion in completionsInHand { operations.remove(completion.token).end(completion.result) }

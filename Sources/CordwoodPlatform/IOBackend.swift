@@ -23,9 +23,16 @@ protocol IOBackend: AnyObject {
     /// wake-up or for the time to run out: not at all for 0 nanoseconds, without limit for nil.
     func turn(waitNanoseconds: UInt64?, _ completions: inout [Completion])
 
+    /// Sees what has completed, wherever it was done, before anybody else hears of it.
+    func review(_ completions: inout [Completion])
+
     /// Counts since the start.
     var counters: Platform.Counters { get }
 
     /// Gives back what the kernel holds; no operation is under way.
     func close()
+}
+
+extension IOBackend {
+    func review(_ completions: inout [Completion]) {}
 }

@@ -57,15 +57,36 @@ public final class Platform: Sendable {
         confinedSeams = started.seams
     }
 
+    /// How many operations the ring takes at once, and how many completions it holds; the kernel rounds up.
+    package struct RingSize: Hashable, Sendable {
+        package var submissions: UInt32
+        package var completions: UInt32
+
+        package init(submissions: UInt32 = 256, completions: UInt32 = 4096) {
+            self.submissions = submissions
+            self.completions = completions
+        }
+    }
+
     /// Starts a loop. Fails when io_uring is asked for and refused, or the system has no thread or descriptor left.
     public static func start(io choice: Choice = .auto) throws(IOError) -> Platform {
         try start(io: choice, faults: Faults())
+    }
+
+    /// Starts a loop whose I/O goes wrong as told.
+    package static func start(
+        io choice: Choice, tampering: [IOTampering], ring: RingSize = RingSize()
+    ) throws(IOError) -> Platform {
+        var faults = Faults(ring: ring)
+        if !tampering.isEmpty { faults.intercept = { TamperingBackend($0, tampering) } }
+        return try start(io: choice, faults: faults)
     }
 
     /// What tests put between the platform and the kernel.
     struct Faults: Sendable {
         /// io_uring fails to be made with this error number.
         var uringRefusal: Int32?
+        var ring = RingSize()
         /// Stands before the backend and may change what goes in and comes out.
         var intercept: @Sendable (any IOBackend) -> any IOBackend = { $0 }
     }
@@ -166,7 +187,8 @@ private struct Started: Sendable {
             do throws(UringBackend.SetUpFailure) {
                 if let uringRefusal = faults.uringRefusal { throw UringBackend.SetUpFailure(errorNumber: uringRefusal) }
                 return (
-                    try UringBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking), "I/O through io_uring"
+                    try UringBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking, size: faults.ring),
+                    "I/O through io_uring"
                 )
             } catch {
                 guard choice == .auto else {

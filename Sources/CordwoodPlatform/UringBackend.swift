@@ -28,9 +28,11 @@ final class UringBackend: IOBackend {
     private var cancellations: [OperationToken] = []
 
     /// Makes the ring; it belongs to the calling thread. Fails with the error number of the kernel's refusal.
-    init(wakeDescriptor: Int32, blocking: BlockingCalls) throws(SetUpFailure) {
+    init(
+        wakeDescriptor: Int32, blocking: BlockingCalls, size: Platform.RingSize = Platform.RingSize()
+    ) throws(SetUpFailure) {
         var ring: OpaquePointer?
-        let result = curing_create(256, 4096, &ring)
+        let result = curing_create(size.submissions, size.completions, &ring)
         guard result == 0, let ring else { throw SetUpFailure(errorNumber: -result) }
         self.ring = ring
         self.blocking = blocking

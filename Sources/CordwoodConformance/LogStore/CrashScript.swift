@@ -95,6 +95,11 @@ public struct CrashScript: Sendable, CustomStringConvertible {
             try await log.reinstall(4..<8)
             try await log.append(2, term: 2)
         },
+        CrashScript("install a range of several batches in its own place") { log in
+            for _ in 0..<3 { try await log.append(2, term: 1, payloadBytes: 6000) }
+            try await log.reinstall(2..<7)
+            try await log.reinstall(2..<6)
+        },
         CrashScript("everything in turn") { log in
             try await log.vote(Vote(term: 1, candidate: 1))
             for round in 1...5 as ClosedRange<UInt64> {

@@ -109,9 +109,32 @@ extension SegmentedLogStore {
             _ = try append(entries)
         } else {
             if index != previous.index.next { entries = renumbered(entries, from: index, after: index.previous) }
-            _ = try replaceSuffix(from: index, with: entries)
+            let held = try await heldCount(of: entries, from: index)
+            _ = try replaceSuffix(from: index + UInt64(held), with: Array(entries[held...]))
         }
         try await flush()
+    }
+
+    /// How many of the entries, from the first on, are in the log as they are. They stay where they are: written once
+    /// more behind a truncation they could be lost, acknowledged as they may be, until the last of them is durable.
+    private func heldCount(of entries: [Entry], from index: RaftIndex) async throws(LogError) -> Int {
+        while true {
+            let before = revision
+            let end = min(index + UInt64(entries.count), nextIndex)
+            var held: [Entry] = []
+            do throws(LogError) {
+                if index < end { held = try await self.entries(in: index..<end, maxBytes: nil) }
+            } catch {
+                // What cannot be read is replaced.
+            }
+            // Otherwise the log was changed meanwhile.
+            guard revision == before else { continue }
+            return zip(entries, held).prefix { new, old in
+                var same = new
+                same.chain = old.chain
+                return same == old
+            }.count
+        }
     }
 
     /// The entries as they stand when they begin at another index: partition indexes follow those of this log.

@@ -35,6 +35,10 @@ ROOMS = {
         "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
     },
     "CordwoodTrials": {"CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP"},
+    "CordwoodCrash": {
+        "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CLinux", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog",
+        "CordwoodMachine", "CordwoodNode", "Cordwood", "CordwoodConformance",
+    },
     "cordwood-node": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
         "CordwoodNode", "CordwoodServer", "CordwoodRaft",
@@ -49,7 +53,7 @@ ROOMS = {
     },
     "cordwood-crashtest": {
         "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions",
+        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions", "CordwoodCrash",
     },
     "cordwood-example": {"Cordwood"},
 }
@@ -66,6 +70,7 @@ SYSTEM_MODULES = {
     "CordwoodConformance": {"Foundation", "Glibc"},
     # Starts, stops and kills processes, and reads the files that they leave.
     "CordwoodTrials": {"Foundation", "Glibc"},
+    "CordwoodCrash": {"Foundation", "Glibc"},
 }
 SYSTEM_MODULES_OF_PROGRAMS = {"Foundation", "Glibc"}
 SYSTEM_MODULES_OF_ALL = {"Swift", "Synchronization"}
