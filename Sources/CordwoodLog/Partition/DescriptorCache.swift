@@ -15,6 +15,7 @@ final class DescriptorCache {
 
     private let files: any FileSystem
     private let capacity: Int
+    private let isDirect: Bool
     private var slots: [Slot?] = []
     private var free: [Int] = []
     private var byPath: [String: Int] = [:]
@@ -25,8 +26,10 @@ final class DescriptorCache {
     /// Most files that were open at one time.
     private(set) var peakCount = 0
 
-    init(files: any FileSystem, capacity: Int) {
+    /// - Parameter isDirect: files are opened for I/O past the page cache, where the file system has that.
+    init(files: any FileSystem, capacity: Int, isDirect: Bool = false) {
         self.files = files
+        self.isDirect = isDirect
         self.capacity = max(1, capacity)
     }
 
@@ -67,7 +70,7 @@ final class DescriptorCache {
         }
         opening += 1
         defer { opening -= 1 }
-        let file = try await files.open(path, mode)
+        let file = try await files.open(path, FileMode(mode.existence, writable: mode.writable, direct: isDirect))
         if let slot = byPath[path] {
             use(slot)
             await file.close()

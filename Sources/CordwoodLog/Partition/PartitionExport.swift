@@ -30,6 +30,7 @@ public struct PartitionExport: Sendable {
     static let version: UInt16 = 1
     static let headerBytes = 72
     static let trailerBytes = 16
+    private static let carrierBytes = 16
     private static let checksumSeed: UInt64 = 0x7061_7274_4578_706F
     /// What the least record takes.
     private static let smallestRecord = PartitionRecord.payloadOffset
@@ -42,10 +43,10 @@ public struct PartitionExport: Sendable {
 
     // MARK: Encoding
 
-    /// Header of an export whose records follow; `finish` closes it.
+    /// Header of an export whose records follow; `finish` closes it. There is room for what its carrier adds, too.
     static func begin(_ partition: PartitionID, after previous: PartitionPoint, capacityBytes: Int) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(headerBytes + capacityBytes + trailerBytes)
+        bytes.reserveCapacity(headerBytes + capacityBytes + trailerBytes + carrierBytes)
         bytes.append(littleEndian: magic)
         bytes.append(littleEndian: version)
         bytes.append(littleEndian: UInt16(0))

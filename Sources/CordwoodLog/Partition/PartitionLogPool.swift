@@ -27,6 +27,8 @@ public final class PartitionLogPool {
         public var persistAgeNanoseconds: UInt64
         public var maxConcurrentSyncs: Int
         public var maxSyncsPerSecond: Int
+        /// Past the page cache: for much that is written at once and not read soon.
+        public var isDirect = false
 
         public init(
             directory: String, identity: LogIdentity, segmentBytes: UInt64 = 64 << 20, maxOpenFiles: Int = 4096,
@@ -113,7 +115,8 @@ public final class PartitionLogPool {
         buffered = BufferedBytes(limit: configuration.bufferBytes)
         stores = Array(repeating: nil, count: partitionCount)
         self.registry = Dictionary(registry.map { ($0.partition, $0) }, uniquingKeysWith: { $1 })
-        descriptors = DescriptorCache(files: seams.files, capacity: configuration.maxOpenFiles)
+        descriptors = DescriptorCache(
+            files: seams.files, capacity: configuration.maxOpenFiles, isDirect: configuration.isDirect)
         cache = BatchCache(capacityBytes: configuration.cacheBytes)
     }
 

@@ -88,8 +88,11 @@ struct PartitionSegmentReader {
         return highest
     }
 
+    /// What stands at `offset`, at most `count` bytes; the buffer is as large in whole blocks.
     func read(into buffer: IOBuffer, _ count: Int, at offset: UInt64) async throws(LogError) -> Int {
-        do { return try await file.read(into: buffer, 0..<count, at: offset) } catch {
+        // Direct reads are of whole blocks, and a file may end inside one.
+        let wanted = min(buffer.count, LogFormat.padded(count, to: file.alignmentBytes))
+        do { return min(count, try await file.read(into: buffer, 0..<wanted, at: offset)) } catch {
             throw .unavailable("\(error)")
         }
     }

@@ -90,6 +90,17 @@ public final class CatchUp {
             current = nil
         }
         try await fetch.run(manifest, from: peers)
+        if let progress { note(progress) }
+    }
+
+    private func note(_ progress: Progress) {
+        log.write(
+            LogEvent(
+                .info, "node", "snapshot fetched",
+                fields: [
+                    .init("index", "\(progress.position.index)"), .init("bytes", "\(progress.fetchedBytes)"),
+                    .init("pieces", "\(progress.pieces)"), .init("milliseconds", "\(progress.nanoseconds / 1_000_000)"),
+                ]))
     }
 
     /// Ends the transfer under way; `fetch` throws `.cancelled`.

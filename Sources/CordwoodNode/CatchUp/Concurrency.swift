@@ -22,6 +22,27 @@ final class Pending<Value> {
     }
 }
 
+/// A number of places, taken and given back on one loop; whoever finds none waits for its turn.
+final class Places {
+    private var free: Int
+    private var waiters: [UnsafeContinuation<Void, Never>] = []
+
+    init(_ count: Int) { free = max(1, count) }
+
+    func take() async {
+        if free > 0 {
+            free -= 1
+            return
+        }
+        await withUnsafeContinuation { waiters.append($0) }
+    }
+
+    /// Gives a place to the one that has waited longest.
+    func giveBack() {
+        if waiters.isEmpty { free += 1 } else { waiters.removeFirst().resume() }
+    }
+}
+
 /// Runs `body` for every item, `atOnce` at a time, on the caller's loop. The first failure ends it: what is under way
 /// finishes, nothing more begins, and the failure is thrown.
 func inParallel<Item>(

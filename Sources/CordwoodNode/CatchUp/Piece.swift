@@ -63,7 +63,8 @@ public enum PieceRequest: Hashable, Sendable {
     }
 }
 
-/// What is answered: a byte that says which, what belongs to it, and XXH3-64 of all of it.
+/// What is answered: what belongs to it, a byte that says which answer it is, and XXH3-64 of all of it. What is large
+/// stands first, so it is neither moved nor copied on its way in and out.
 public enum PieceAnswer: Hashable, Sendable {
     /// A run of records in its transfer form, or bytes of a snapshot.
     case data([UInt8])
@@ -76,40 +77,55 @@ public enum PieceAnswer: Hashable, Sendable {
     case noted
 
     private static let seed: UInt64 = 0x7069_6563_6541_6E73
+    /// What is added to the bytes of a piece.
+    static let trailerBytes = 9
 
-    public func encoded() -> [UInt8] {
-        var bytes: [UInt8] = []
-        switch self {
-        case .data(let data):
-            bytes.reserveCapacity(data.count + 9)
-            bytes.append(1)
-            bytes.append(contentsOf: data)
-        case .gone: bytes.append(2)
-        case .notYet: bytes.append(3)
-        case .failed(let reason):
-            bytes.append(4)
-            bytes.append(contentsOf: reason.utf8)
-        case .noted: bytes.append(5)
+    private enum Kind: UInt8 {
+        case data = 1
+        case gone = 2
+        case notYet = 3
+        case failed = 4
+        case noted = 5
+    }
+
+    public consuming func encoded() -> [UInt8] {
+        switch consume self {
+        case .data(let data): Self.seal(data, .data)
+        case .gone: Self.seal([], .gone)
+        case .notYet: Self.seal([], .notYet)
+        case .failed(let reason): Self.seal(Array(reason.utf8), .failed)
+        case .noted: Self.seal([], .noted)
         }
-        bytes.append(littleEndian: bytes.withUnsafeBytes { Checksum.xxh3($0, seed: Self.seed) })
+    }
+
+    private static func seal(_ body: consuming [UInt8], _ kind: Kind) -> [UInt8] {
+        var bytes = body
+        bytes.append(kind.rawValue)
+        bytes.append(littleEndian: bytes.withUnsafeBytes { Checksum.xxh3($0, seed: seed) })
         return bytes
     }
 
-    public init(decoding bytes: [UInt8]) throws(DecodeError) {
-        guard bytes.count >= 9 else { throw .truncated(needed: 9, available: bytes.count) }
+    public init(decoding encoded: consuming [UInt8]) throws(DecodeError) {
+        var bytes = encoded
+        guard bytes.count >= Self.trailerBytes else {
+            throw .truncated(needed: Self.trailerBytes, available: bytes.count)
+        }
         let end = bytes.count - 8
         let isSound = bytes.withUnsafeBytes { raw in
             raw.loadUnaligned(fromByteOffset: end, as: UInt64.self).littleEndian
                 == Checksum.xxh3(UnsafeRawBufferPointer(rebasing: raw[..<end]), seed: Self.seed)
         }
         guard isSound else { throw .invalid(field: "piece checksum", value: 0) }
-        switch bytes[0] {
-        case 1: self = .data([UInt8](bytes[1..<end]))
-        case 2: self = .gone
-        case 3: self = .notYet
-        case 4: self = .failed(String(decoding: bytes[1..<end], as: UTF8.self))
-        case 5: self = .noted
-        default: throw .invalid(field: "piece answer", value: UInt64(bytes[0]))
+        guard let kind = Kind(rawValue: bytes[end - 1]) else {
+            throw .invalid(field: "piece answer", value: UInt64(bytes[end - 1]))
+        }
+        bytes.removeLast(Self.trailerBytes)
+        switch kind {
+        case .data: self = .data(bytes)
+        case .gone: self = .gone
+        case .notYet: self = .notYet
+        case .failed: self = .failed(String(decoding: bytes, as: UTF8.self))
+        case .noted: self = .noted
         }
     }
 }

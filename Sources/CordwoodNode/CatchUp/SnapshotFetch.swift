@@ -10,7 +10,7 @@ import CordwoodRaft
 /// rest, staged as a suffix; one that holds nothing, cannot be read, or is of another history gets all of it. Every
 /// piece is verified before it is written, the chain through all of them, and the whole against the manifest, so a
 /// piece that lies costs time and nothing else. Several partitions travel at once, each with one piece in hand and one
-/// under way.
+/// under way; while one is being synced, another one travels in its place.
 final class SnapshotFetch {
     typealias Call = (ReplicaID, [UInt8]) async throws -> [UInt8]
 
@@ -33,12 +33,15 @@ final class SnapshotFetch {
     /// How far a partition's log is known to be committed.
     private let committed: (PartitionID) -> PartitionLogIndex
     private let limit: RateLimit
+    /// For partitions that travel; those that are being synced have none.
+    private let places: Places
     private let seams: Seams
     private(set) var statistics = Statistics()
     private(set) var isCancelled = false
 
-    /// Written and not synced bytes of one partition after which they are synced.
-    private static let syncBytes = 64 << 20
+    /// Written and not synced bytes of one partition after which they are synced: the device is to have work all the
+    /// time, and not all of it at the end.
+    private static let syncBytes = 8 << 20
 
     init(
         live: PartitionLogPool, snapshots: SnapshotStore, staging: StagingArea, configuration: CatchUpConfiguration,
@@ -52,6 +55,7 @@ final class SnapshotFetch {
         self.call = call
         self.committed = committed
         limit = RateLimit(bytesPerSecond: configuration.bytesPerSecond, clock: seams.clock)
+        places = Places(configuration.partitionsAtOnce)
     }
 
     /// Nothing more is asked for; `run` throws `.cancelled`.
@@ -66,11 +70,23 @@ final class SnapshotFetch {
             // What waits in memory is held once it is on disk; what cannot be persisted is fetched.
             try? await live.persistAll()
         }
-        try await inParallel(configuration.partitionsAtOnce, manifest.partitions, seams.scheduler) {
+        try await inParallel(2 * configuration.partitionsAtOnce, manifest.partitions, seams.scheduler) {
             [self] entry throws(CatchUpError) in
+            await places.take()
+            defer { places.giveBack() }
             if isCancelled { throw .cancelled }
             try await fetch(entry, peers)
         }
+    }
+
+    /// Makes durable what of a partition has been staged, and lets another one travel meanwhile.
+    private func persist(_ staged: PartitionLogStore) async throws(CatchUpError) {
+        places.giveBack()
+        do throws(LogError) { try await staged.persist() } catch {
+            await places.take()
+            throw .log(error)
+        }
+        await places.take()
     }
 
     private func fetch(_ entry: SnapshotManifest.Partition, _ peers: [ReplicaID]) async throws(CatchUpError) {
@@ -187,18 +203,18 @@ final class SnapshotFetch {
                 if staged.writtenIndex == 0, run.previous != .start { try await staged.begin(behind: run.previous) }
                 do { try await staged.ingest(run, through: last) } catch LogError.invalidArgument { return false }
                 unsynced += run.byteCount
-                if unsynced >= Self.syncBytes {
-                    try await staged.persist()
-                    unsynced = 0
-                }
                 return true
             }
             guard follows else {
                 if let pending = underWay { _ = try? await pending.value() }
                 return false
             }
+            if unsynced >= Self.syncBytes, next <= last {
+                try await persist(staged)
+                unsynced = 0
+            }
         }
-        try await CatchUpError.lifting { try await staged.persist() }
+        try await persist(staged)
         return await isHeld(entry, in: pool)
     }
 

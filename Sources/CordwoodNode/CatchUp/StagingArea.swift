@@ -31,6 +31,8 @@ final class StagingArea {
         configuration.cacheBytes = min(configuration.cacheBytes, 4 << 20)
         configuration.maxOpenFiles = min(configuration.maxOpenFiles, 256)
         configuration.batchBytes = max(configuration.batchBytes, 1 << 20)
+        // Large writes one behind the other: the page cache would only cost a copy.
+        configuration.isDirect = true
         self.directory = directory
         self.configuration = configuration
         self.partitionCount = partitionCount

@@ -14,7 +14,7 @@ final class FrameReceiver {
 
     static let initialBytes = 16 << 10
     /// A buffer that has grown beyond this is given back when it is empty.
-    static let retainedBytes = 2 << 20
+    static let retainedBytes = 4 << 20
 
     let connection: any Connection
 

@@ -27,7 +27,7 @@ final class PeerSession {
     private var sentNanoseconds: UInt64
 
     private static let initialBytes = 4 << 10
-    private static let retainedBytes = 2 << 20
+    private static let retainedBytes = 4 << 20
 
     init(
         _ receiver: FrameReceiver, _ seal: FrameSeal, peer: PeerIdentity, kind: PeerConnectionKind, maxBodyBytes: Int,

@@ -52,8 +52,10 @@ struct GroupCatchUpTests {
             let leader = await GroupTests.leader(of: nodes, seams)
             try await Self.write(300, to: leader)
             var isLoaded = true
+            var hasEnded = false
             seams.scheduler.spawn("load") {
                 while isLoaded { _ = try? await leader.tally("beside it", in: 2) }
+                hasEnded = true
             }
             var joining = Self.configuration("d")
             joining.group = .joining(GroupTests.founders(["a", "b", "c"]).map(\.address))
@@ -67,6 +69,7 @@ struct GroupCatchUpTests {
                 } catch { await seams.clock.sleep(nanoseconds: 50_000_000) }
             }
             isLoaded = false
+            while !hasEnded { await seams.clock.sleep(nanoseconds: 1_000_000) }
             let index = try await leader.readIndex()
             while joined.status.dispatched < index { await seams.clock.sleep(nanoseconds: 10_000_000) }
             #expect(joined.membership.configuration.voters.contains(joined.replica))

@@ -57,10 +57,10 @@ class Cordwood(_RedisLike):
 
     def __init__(self, folder, count, binary, io, options):
         names = "abc"[:count]
-        peers = [f"{host}:{port}" for host, port in free_addresses(count)]
-        founders = ",".join(f"{name}={peer}" for name, peer in zip(names, peers))
+        self.peers = [f"{host}:{port}" for host, port in free_addresses(count)]
+        founders = ",".join(f"{name}={peer}" for name, peer in zip(names, self.peers))
         self._nodes = []
-        for name, peer in zip(names, peers):
+        for name, peer in zip(names, self.peers):
             group = ["--node-name", name, "--peer-listen", peer, "--cluster-founders", founders] if count > 1 else []
             self._nodes.append(Node(binary, folder / name, folder / f"{name}-logs", io, [*group, *options]))
         self.address = [node.wait_until_ready() for node in self._nodes][0]
