@@ -76,7 +76,7 @@ let package = Package(
             "CordwoodSimulation",
             [
                 "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
-                "CordwoodNode",
+                "CordwoodEvents", "CordwoodNode",
             ]),
         room(
             "CordwoodConformance",
@@ -151,7 +151,11 @@ let package = Package(
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodLog", "CordwoodMachine",
                 "CordwoodEvents", "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
             ]),
-        tests("CordwoodSimulationTests", ["CordwoodSimulation"]),
+        tests(
+            "CordwoodSimulationTests",
+            [
+                "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodVirtual", "CordwoodNode", "CordwoodSimulation",
+            ]),
         tests("CordwoodTrialsTests", ["CordwoodVirtual", "CordwoodTrials"]),
         tests(
             "CordwoodConformanceTests",

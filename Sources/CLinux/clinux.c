@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -356,4 +357,10 @@ int clinux_wait_for_process(int process, long long timeout_milliseconds, int *st
     if (result <= 0)
         return result < 0 ? -failure : -ETIMEDOUT;
     return waitpid(process, status, 0) < 0 ? -errno : 0;
+}
+
+void clinux_keep_freed_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }

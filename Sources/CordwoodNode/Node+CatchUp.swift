@@ -93,7 +93,7 @@ extension Node {
         guard let manifest = transfers.offered.removeValue(forKey: message.to) else {
             brokenInvariant("no snapshot was offered, and the core sends one: \(message)")
         }
-        peers?.send(message, entries: [], attachment: manifest)
+        transmit(message, attachment: manifest)
     }
 
     /// The peer could not take what was offered: the core asks for another one, which goes on from what the peer holds.

@@ -193,8 +193,10 @@ extension Node {
         }
         var outcome: ConfigurationError?
         do throws(ConfigurationError) {
+            let before = membership
             try core.applyConfiguration(change.change, at: entry.index, into: &effects)
             membership.apply(change, leading: core.configuration, at: entry.index)
+            onMembershipChange?(before, membership)
         } catch {
             // Every replica comes to the same verdict: the change has no effect anywhere.
             outcome = error

@@ -20,8 +20,10 @@ extension Node {
         passGate()
     }
 
+    /// Once a partition can persist no more nothing is given to any: nothing will pass, and a log that is mended
+    /// meanwhile has not seen what was given to it before.
     private func takeUpLogged() {
-        guard let gate, gate.forwardedThrough < store.durableIndex else { return }
+        guard let gate, gate.failure == nil, gate.forwardedThrough < store.durableIndex else { return }
         gate.forward(store.recentEntries(in: gate.forwardedThrough.next..<store.durableIndex.next))
     }
 

@@ -74,15 +74,14 @@ extension Node {
             armCommitNotices()
         default:
             sendCommitNotice(to: message.to)
-            peers?.send(
-                message, entries: [], attachment: message.kind == .heartbeat ? confirmedNotice() : [])
+            transmit(message, attachment: message.kind == .heartbeat ? confirmedNotice() : [])
         }
     }
 
     /// Tells a follower of the newest commit now, if it has not been told.
     func sendCommitNotice(to peer: ReplicaID) {
         guard !commitNotices.isEmpty, let notice = commitNotices.take(for: peer) else { return }
-        peers?.send(notice, entries: [], attachment: [])
+        transmit(notice)
     }
 
     private func armCommitNotices() {
@@ -95,9 +94,15 @@ extension Node {
             areCommitNoticesDue = false
             // What is old by now has been overtaken by a message of a later term.
             for notice in commitNotices.takeAll() where notice.term == core.term {
-                peers?.send(notice, entries: [], attachment: [])
+                transmit(notice)
             }
         }
+    }
+
+    /// The one way out for messages to other members.
+    func transmit(_ message: RaftMessage, entries: ArraySlice<Entry> = [], attachment: [UInt8] = []) {
+        onSend?(message)
+        peers?.send(message, entries: entries, attachment: attachment)
     }
 
     /// Keeps a message until everything issued so far is durable.
@@ -128,7 +133,7 @@ extension Node {
         if message.to == replica {
             core.receive(message, into: &effects)
         } else {
-            peers?.send(message, entries: [], attachment: [])
+            transmit(message)
         }
     }
 
@@ -140,7 +145,7 @@ extension Node {
         heldVoteRequests = []
         for message in held {
             if durableVote == Vote(term: message.term, candidate: replica) {
-                peers?.send(message, entries: [], attachment: [])
+                transmit(message)
             } else if message.term >= core.term, storeFailure == nil {
                 heldVoteRequests.append(message)
             }
@@ -149,18 +154,18 @@ extension Node {
 
     /// Attaches the entries that an append names, as they are in the log now.
     func sendAppend(_ message: RaftMessage, ticket: UInt64) {
-        guard let peers, storeFailure == nil else { return }
+        guard peers != nil, storeFailure == nil else { return }
         if message.entryCount == 0 {
-            peers.send(message, entries: [], attachment: [])
+            transmit(message)
         } else if let read = readsForPeers[ticket] {
             invariant(
                 read.first?.index == message.entries.lowerBound && read.count >= Int(message.entryCount),
                 "the core sends \(message.entries) of a read from \(read.first?.index ?? 0) of \(read.count) entries")
-            peers.send(message, entries: read.prefix(Int(message.entryCount)), attachment: [])
+            transmit(message, entries: read.prefix(Int(message.entryCount)))
         } else {
             // It tells the commit too.
             _ = commitNotices.take(for: message.to)
-            peers.send(message, entries: entriesToSend(message.entries), attachment: [])
+            transmit(message, entries: entriesToSend(message.entries))
         }
     }
 

@@ -52,6 +52,7 @@ extension Node {
     }
 
     func becomeReady() {
+        machines.noteShown()
         readiness = .ready
         releaseReadinessWaiters()
     }

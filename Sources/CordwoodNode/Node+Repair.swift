@@ -130,7 +130,9 @@ extension Node {
         do throws(RepairError) {
             try await repair.run(partition, from: others)
             do {
-                try await machines.retake(partition) { try await store.entries(in: $0, maxBytes: 4 << 20) }
+                try await machines.retake(partition, from: store.startIndex) {
+                    try await store.entries(in: $0, maxBytes: 4 << 20)
+                }
             } catch { throw .log(error as? LogError ?? .unavailable("\(error)")) }
             repairs.source?.forget(partition)
             repairs.damages.removeAll { $0.partition == partition }

@@ -81,7 +81,7 @@ public final class Node {
     var readsForPeers: [UInt64: ArraySlice<Entry>] = [:]
     var heldVoteRequests: [RaftMessage] = []
     /// The vote as the disk has it.
-    var durableVote: Vote
+    public internal(set) var durableVote: Vote
     var confirmedNotes = ConfirmedNotes()
     var changeWaiters = ChangeWaiters()
     var reports = MemberReports()
@@ -122,6 +122,10 @@ public final class Node {
     var onTrace: (([RaftTraceEvent]) -> Void)?
     /// Told whenever this replica's role changes.
     public var onRoleChange: ((RaftRole) -> Void)?
+    /// Told of every message to another member when it leaves.
+    public var onSend: ((RaftMessage) -> Void)?
+    /// Told when a configuration entry has been applied: the group before it and behind it.
+    public var onMembershipChange: ((Membership, Membership) -> Void)?
 
     init(_ parts: Parts) {
         configuration = parts.configuration
@@ -205,6 +209,9 @@ public final class Node {
     }
 
     public var isLeader: Bool { core.isLeader }
+
+    /// The last entry that this node's log holds durably.
+    public var durableIndex: RaftIndex { store.durableIndex }
 
     /// Whether the directory's partition count covers the number.
     public func hasPartition(_ partition: PartitionID) -> Bool { dispatcher.has(partition) }

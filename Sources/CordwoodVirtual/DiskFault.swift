@@ -44,6 +44,8 @@ public struct DiskFault: Sendable {
     public var kind: DiskOperationKind
     /// Hits only paths that contain this.
     public var pathContains: String
+    /// Hits only operations that touch these bytes; `nil` hits any.
+    public var offsets: Range<UInt64>?
     /// Operations that fit and are let through first.
     public var skip: Int
     /// Operations that are hit then; `Int.max` is all of them.
@@ -51,13 +53,23 @@ public struct DiskFault: Sendable {
     public var effect: Effect
 
     public init(
-        _ kind: DiskOperationKind, pathContains: String = "", skip: Int = 0, times: Int = 1, _ effect: Effect
+        _ kind: DiskOperationKind, pathContains: String = "", offsets: Range<UInt64>? = nil, skip: Int = 0,
+        times: Int = 1, _ effect: Effect
     ) {
         self.kind = kind
         self.pathContains = pathContains
+        self.offsets = offsets
         self.skip = skip
         self.times = times
         self.effect = effect
+    }
+
+    func fits(_ operation: DiskOperation) -> Bool {
+        guard kind == operation.kind, times > 0, pathContains.isEmpty || operation.path.contains(pathContains) else {
+            return false
+        }
+        guard let offsets else { return true }
+        return operation.offset < offsets.upperBound && operation.offset + UInt64(operation.length) > offsets.lowerBound
     }
 
     /// EIO.

@@ -44,6 +44,17 @@ extension DiskImage {
         }
     }
 
+    /// Puts a copy of some bytes of a file over others, as a write that went to a wrong place does; both ranges as far
+    /// as the file reaches.
+    public mutating func copy(_ path: String, from source: UInt64, to target: UInt64, count: Int) {
+        guard case .file(let node)? = find(path) else { brokenInvariant("no file \(path) to damage") }
+        let durable = file(node).durable
+        let bytes = durable.bytes(min(source, durable.size)..<min(source + UInt64(count), durable.size))
+        overwrite(path, at: target, count: bytes.count) { there in
+            for (position, byte) in zip(there.indices, bytes) { there[position] = byte }
+        }
+    }
+
     /// Cuts or extends a file.
     public mutating func truncate(_ path: String, to size: UInt64) {
         guard case .file(let node)? = find(path) else { brokenInvariant("no file \(path) to truncate") }
@@ -89,11 +100,17 @@ extension DiskImage {
         guard case .file(let node)? = find(path) else { brokenInvariant("no file \(path) to damage") }
         var state = file(node)
         let end = min(offset + UInt64(count), state.durable.size)
-        guard offset < end else { return }
+        // What is still to be written there will take the damage away again.
+        guard offset < end, !state.writes.contains(where: { $0.offset < end && $0.end > offset }) else { return }
         var bytes = state.durable.bytes(offset..<end)
         body(&bytes)
-        bytes.withUnsafeBytes { state.durable.write($0, at: offset) }
-        state.cached = state.durable
+        bytes.withUnsafeBytes {
+            state.durable.write($0, at: offset)
+            if offset < state.cached.size {
+                state.cached.write(
+                    UnsafeRawBufferPointer(rebasing: $0.prefix(Int(min(end, state.cached.size) - offset))), at: offset)
+            }
+        }
         files[node] = state
     }
 

@@ -104,10 +104,7 @@ public final class FaultyDisk {
         trace.record("disk", UInt64(operationCount), offset &+ UInt64(length))
         underWay[operationCount] = operation
         var effect: DiskFault.Effect?
-        for position in faults.indices
-        where faults[position].kind == kind && faults[position].times > 0
-            && (faults[position].pathContains.isEmpty || path.contains(faults[position].pathContains))
-        {
+        for position in faults.indices where faults[position].fits(operation) {
             if faults[position].skip > 0 {
                 faults[position].skip -= 1
                 continue
@@ -262,6 +259,9 @@ public final class FaultyDisk {
         try await pass(verdict)
         return freeBytesNow
     }
+
+    /// Bytes that the files take.
+    public var usedBytes: UInt64 { image.usedBytes }
 
     var freeBytesNow: UInt64 {
         let used = image.usedBytes

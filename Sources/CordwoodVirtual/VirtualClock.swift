@@ -10,35 +10,37 @@ public final class VirtualClock: Clock {
 
     public var wallMicroseconds: Int64 { Int64(monotonicNanoseconds / 1_000) + wallOffsetMicroseconds }
 
+    /// A place in the heap, without references: moving one costs nothing but the copy.
     private struct Timer {
         let deadline: UInt64
         let number: UInt64
-        let body: () -> Void
 
         func isBefore(_ other: Timer) -> Bool { (deadline, number) < (other.deadline, other.number) }
     }
 
-    /// A binary heap, the earliest first; of two equally early ones the one scheduled first.
+    /// A binary heap, the earliest first; of two equally early ones the one scheduled first. Timers that were cancelled
+    /// stay in it until they come up.
     private var heap: [Timer] = []
-    private var live: Set<UInt64> = []
+    /// What is to be called, by the timer's number.
+    private var bodies: [UInt64: () -> Void] = [:]
     private var nextNumber: UInt64 = 1
 
     init() {}
 
     public func schedule(atNanoseconds nanoseconds: UInt64, _ body: @escaping () -> Void) -> TimerToken {
-        let timer = Timer(deadline: nanoseconds, number: nextNumber, body: body)
+        let timer = Timer(deadline: nanoseconds, number: nextNumber)
         nextNumber += 1
-        live.insert(timer.number)
+        bodies[timer.number] = body
         heap.append(timer)
         siftUp(heap.count - 1)
         return TimerToken(number: timer.number)
     }
 
-    public func cancel(_ timer: TimerToken) { live.remove(timer.number) }
+    public func cancel(_ timer: TimerToken) { bodies[timer.number] = nil }
 
     /// When the next timer is due, if there is one.
     var nextDeadline: UInt64? {
-        while let first = heap.first, !live.contains(first.number) { removeFirst() }
+        while let first = heap.first, bodies[first.number] == nil { removeFirst() }
         return heap.first?.deadline
     }
 
@@ -47,10 +49,10 @@ public final class VirtualClock: Clock {
         guard let deadline = nextDeadline else { return false }
         let timer = heap[0]
         removeFirst()
-        live.remove(timer.number)
+        let body = bodies.removeValue(forKey: timer.number)
         monotonicNanoseconds = max(monotonicNanoseconds, deadline)
         trace.record("timer", monotonicNanoseconds, timer.number)
-        timer.body()
+        body?()
         return true
     }
 
@@ -62,27 +64,28 @@ public final class VirtualClock: Clock {
     }
 
     private func siftUp(_ start: Int) {
+        let timer = heap[start]
         var position = start
         while position > 0 {
             let parent = (position - 1) / 2
-            guard heap[position].isBefore(heap[parent]) else { return }
-            heap.swapAt(position, parent)
+            guard timer.isBefore(heap[parent]) else { break }
+            heap[position] = heap[parent]
             position = parent
         }
+        heap[position] = timer
     }
 
     private func removeFirst() {
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
+        guard let timer = heap.popLast(), !heap.isEmpty else { return }
         var position = 0
         while true {
-            var earliest = position
-            for child in [2 * position + 1, 2 * position + 2] where child < heap.count {
-                if heap[child].isBefore(heap[earliest]) { earliest = child }
-            }
-            if earliest == position { return }
-            heap.swapAt(position, earliest)
-            position = earliest
+            var child = 2 * position + 1
+            guard child < heap.count else { break }
+            if child + 1 < heap.count, heap[child + 1].isBefore(heap[child]) { child += 1 }
+            guard heap[child].isBefore(timer) else { break }
+            heap[position] = heap[child]
+            position = child
         }
+        heap[position] = timer
     }
 }

@@ -130,6 +130,39 @@ struct GroupTests {
         }
     }
 
+    /// Found by seed 75 of the simulation: both were made of the group as it was before either, under the same id.
+    @Test func nodesThatAreAddedAtTheSameTimeGetDifferentIds() throws {
+        let world = VirtualWorld(seed: 13)
+        try world.run { seams in
+            let nodes = try await Self.found(["a", "b", "c"], seams)
+            let leader = await Self.leader(of: nodes, seams)
+            var added: [String: ReplicaID] = [:]
+            for name in ["d", "e", "f"] {
+                seams.scheduler.spawn("add \(name)") {
+                    let result = try? await leader.operate(
+                        .add(name: name, address: "\(name):7001", node: UniqueID(high: 1, low: 1)))
+                    added[name] = result?.replica ?? ReplicaID.none
+                }
+            }
+            while added.count < 3 { await seams.clock.sleep(nanoseconds: 10_000_000) }
+            #expect(Set(added.values) == [4, 5, 6])
+            #expect(leader.membership.members.map(\.name).sorted() == ["a", "b", "c", "d", "e", "f"])
+            for node in nodes { try await node.close() }
+        }
+    }
+
+    /// Found by seed 1676 of the simulation: it is told which ids were given out, and maybe not yet to whom.
+    @Test func whoeverHasNoConfigurationTakesNobodyForRemoved() {
+        var membership = Membership(
+            configuration: GroupConfiguration(), members: [Membership.Member(replica: 5, name: "e")], nextReplica: 6,
+            partitionCount: 1)
+        #expect(!membership.isRetired(4))
+        membership.configurationIndex = 9
+        #expect(membership.isRetired(4))
+        #expect(!membership.isRetired(5))
+        #expect(!membership.isRetired(6))
+    }
+
     @Test func aLeaderThatIsToStopHandsOverFirst() throws {
         let world = VirtualWorld(seed: 4)
         try world.run { seams in

@@ -49,6 +49,9 @@ int clinux_free_bytes(const char *path, unsigned long long *out);
 // Takes an exclusive lock without waiting; -EWOULDBLOCK when another holds it.
 int clinux_try_lock(int descriptor);
 
+// Lets the allocator keep what is freed, up to a gigabyte, instead of giving it back to the system.
+void clinux_keep_freed_memory(void);
+
 // A socket address of any family.
 typedef struct {
     _Alignas(8) unsigned char bytes[128];

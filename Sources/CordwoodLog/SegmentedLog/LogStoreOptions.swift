@@ -13,7 +13,7 @@ public struct LogStoreOptions: Sendable {
     public var batchRecords = 16_384
     /// Batches in flight, 1 to 4.
     public var depth = 1
-    /// Preallocated segments that are kept ready.
+    /// Preallocated segments that are kept ready, at least 1: entries are admitted only where a place stands ready.
     public var spareSegments = 1
     /// Keeps one more for votes, truncations and checkpoints on a full disk.
     public var keepsReserve = true

@@ -33,6 +33,9 @@ extension SegmentedLogStore {
         guard options.segmentBytes >= 32 << 10, options.segmentBytes % UInt64(IOBuffer.alignment) == 0 else {
             throw .invalidArgument("segments of \(options.segmentBytes) bytes")
         }
+        guard options.spareSegments >= 1 else {
+            throw .invalidArgument("without a spare segment nothing is admitted behind the first one")
+        }
         guard (1...4).contains(options.depth) else { throw .invalidArgument("depth \(options.depth)") }
         let framed = BatchBuilder.framedBytes(
             EntryRecord.lengthBytes(slices: 1, payload: options.maximumEntryBytes))

@@ -23,6 +23,12 @@ public final class PartitionGate {
     public var onFailure: (any Error) -> Void = { _ in }
     public private(set) var failure: (any Error)?
 
+    /// Why nothing passes any more, beside the error of a partition log.
+    public enum Obstacle: Error, Hashable, Sendable {
+        /// The partition's log was made whole out of others, and lacks what came meanwhile and is not committed.
+        case mended(PartitionID)
+    }
+
     private struct Slice {
         var raftIndex: RaftIndex
         var partition: PartitionID
@@ -54,6 +60,7 @@ public final class PartitionGate {
     /// Takes up logged entries, in log order, each once.
     public func forward(_ entries: ArraySlice<Entry>) {
         for entry in entries {
+            if let error = machines.obstacle(to: entry) { return fail(error) }
             machines.forward(entry)
             expect(entry)
         }
@@ -129,13 +136,16 @@ public final class PartitionGate {
         }
     }
 
+    private func fail(_ error: any Error) {
+        guard failure == nil else { return }
+        failure = error
+        onFailure(error)
+    }
+
     private func advance() {
         while head < waiting.count {
             let log = machines.logs.store(of: waiting[head].partition)
-            if let error = log.openState.failure, failure == nil {
-                failure = error
-                onFailure(error)
-            }
+            if let error = log.openState.failure { fail(error) }
             guard waiting[head].partitionIndex <= log.persistedIndex else { break }
             head += 1
         }
@@ -151,6 +161,18 @@ public final class PartitionGate {
 }
 
 extension SegmentedStateMachine {
+    /// Why an entry cannot be given to its partitions' logs now: one of them cannot be used, or was mended and has not
+    /// been given again what it missed.
+    func obstacle(to entry: Entry) -> (any Error)? {
+        for slice in entry.slices {
+            let log = logs.store(of: slice.partition)
+            if let error = log.openState.failure { return error }
+            let hasMissed = log.openState == .open && slice.partitionIndex > log.nextIndex
+            if log.isToRetake || hasMissed { return PartitionGate.Obstacle.mended(slice.partition) }
+        }
+        return nil
+    }
+
     /// Gives a logged entry to its partition's log before it is known to be committed; its machine sees it once it is
     /// dispatched.
     func forward(_ entry: Entry) {

@@ -33,6 +33,8 @@ final class PartitionLane {
     var applied: UInt64 = 0
     /// Highest index handed over: committed and logged.
     var handed: UInt64 = 0
+    /// What readers may have seen before: a lane that stands still is not shown before it has applied so much again.
+    var mustShow: UInt64
     var position = LogPosition(index: 0, term: 0)
     var eventCount: UInt64 = 0
     /// Payload bytes applied since the newest snapshot, and how large that one was.
@@ -49,7 +51,11 @@ final class PartitionLane {
         self.partition = partition
         self.log = log
         handed = log.writtenIndex.rawValue
+        mustShow = handed
     }
+
+    /// Whether the machine, as it stands, shows all that was ever shown.
+    var showsEnough: Bool { applied >= mustShow }
 
     func resumeWaiters() {
         let resumed = waiters

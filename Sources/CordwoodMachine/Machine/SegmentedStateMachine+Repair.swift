@@ -11,12 +11,15 @@ extension SegmentedStateMachine {
     /// Gives a partition's log what it has ignored, out of the segmented log, and lets its machine go on. Nothing is
     /// held back meanwhile: what is dispatched beside it is taken again with the rest.
     ///
+    /// - Parameter start: where the segmented log begins; what is below is not the partition's, or its log holds it.
     /// - Parameter read: gives the entries from an index on, at least one, never beyond the range.
     /// - Throws: `LogError.corrupt` when the segmented log does not go back to where the partition's log ends, and what
     ///   `read` throws.
-    public func retake(_ partition: PartitionID, read: (Range<RaftIndex>) async throws -> [Entry]) async throws {
+    public func retake(
+        _ partition: PartitionID, from start: RaftIndex, read: (Range<RaftIndex>) async throws -> [Entry]
+    ) async throws {
         let log = lane(of: partition).log
-        var next = (log.anchor?.raftIndex ?? 0).next
+        var next = max((log.anchor?.raftIndex ?? 0).next, start)
         var takenBytes = 0
         while log.isToRetake {
             if next > dispatchedThrough {

@@ -306,13 +306,19 @@ public final class SegmentedStateMachine {
         guard partition.rawValue < UInt64(lanes.count), let lane = lanes[Int(partition.rawValue)] else { return nil }
         switch lane.state {
         case .closed, .opening, .draining, .retired: return nil
-        case .idle, .meeting, .frozen: return isSuspended ? nil : lane.machine
+        case .frozen: return isSuspended || !lane.showsEnough ? nil : lane.machine
+        case .idle, .meeting: return isSuspended ? nil : lane.machine
         }
     }
 
+    /// Everything that was shown before the start has been handed over: whoever stands still behind that shows nothing.
+    public func noteShown() {
+        for lane in lanes { lane.map { $0.mustShow = $0.handed } }
+    }
+
     /// The machine of a partition, opened first when it is not: restored from its newest usable snapshot, with
-    /// everything handed over before the call applied. `nil` when the partition does not exist or is frozen before it
-    /// could be opened.
+    /// everything handed over before the call applied. `nil` when the partition does not exist, or stands still before
+    /// it shows again what it showed before the start.
     public func machine(of partition: PartitionID) async -> AnyPartitionStateMachine? {
         guard dispatcher.has(partition) else { return nil }
         var target: UInt64 = 0
@@ -324,6 +330,7 @@ public final class SegmentedStateMachine {
             while lane.state == .opening || (lane.state == .draining && lane.applied < target) {
                 await withUnsafeContinuation { lane.waiters.append($0) }
             }
+            if case .frozen = lane.state, !lane.showsEnough { return nil }
             if lane.state != .retired, !isSuspended { return lane.machine }
         }
         return nil

@@ -54,8 +54,11 @@ public struct Membership: Hashable, Sendable {
 
     public func member(named name: String) -> Member? { members.first { $0.name == name } }
 
-    /// Whether the id was given out once and belongs to nobody any more.
-    public func isRetired(_ replica: ReplicaID) -> Bool { replica < nextReplica && member(replica) == nil }
+    /// Whether the id was given out once and belongs to nobody any more. One that joins has no configuration yet and
+    /// cannot tell: who let it in may not have known of its leader.
+    public func isRetired(_ replica: ReplicaID) -> Bool {
+        configurationIndex > 0 && replica < nextReplica && member(replica) == nil
+    }
 
     /// Takes up a change that the group has agreed on. `configuration` is what the core made of its steps.
     mutating func apply(_ change: MembershipChange, leading configuration: GroupConfiguration, at index: RaftIndex) {

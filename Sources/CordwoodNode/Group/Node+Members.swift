@@ -65,30 +65,51 @@ extension Node {
     func lead(_ operation: MemberOperation) async throws(MemberOperationError) -> MemberOperationResult {
         try await untilOwnTermIsCommitted()
         switch operation {
-        case .add(let name, let address, let node): return try await add(name, address, node)
-        case .promote(let name): return try await promote(name)
-        case .demote(let name):
-            let member = try known(name)
-            guard core.configuration.voters.contains(member.replica) else {
-                throw .notAllowed("'\(name)' is no voter")
-            }
-            try keepsQuorum(without: member)
-            return try await change([.addLearner(member.replica)], naming: member)
-        case .remove(let name):
-            let member = try known(name)
-            try keepsQuorum(without: member)
-            return try await change([.remove(member.replica)], naming: member)
-        case .replace(let old, let new): return try await replace(old, by: new)
-        case .move(let name, let address):
-            var member = try known(name)
+        case .add(let name, let address, let node):
+            guard !name.isEmpty, name.utf8.count <= 255 else { throw .notAllowed("a node's name has 1 to 255 bytes") }
             guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
-            if member.address == address { return result(member) }
-            member.address = address
-            return try await change([.update(member.replica)], naming: member, changed: true)
+            if membership.member(named: name) == nil { try await beginBehindBoundary() }
+            return try await change { () throws(MemberOperationError) in try adding(name, address, node) }
+        case .promote(let name):
+            if core.configuration.voters.contains(try known(name).replica) { return result(try known(name)) }
+            try await untilCaughtUp(try known(name))
+            return try await change { () throws(MemberOperationError) in
+                let member = try known(name)
+                if core.configuration.voters.contains(member.replica) { return .none(member) }
+                return .change([.addVoter(member.replica)], member)
+            }
+        case .demote(let name):
+            return try await change { () throws(MemberOperationError) in
+                let member = try known(name)
+                guard core.configuration.voters.contains(member.replica) else {
+                    throw .notAllowed("'\(name)' is no voter")
+                }
+                try keepsQuorum(without: member)
+                return .change([.addLearner(member.replica)], member)
+            }
+        case .remove(let name):
+            return try await change { () throws(MemberOperationError) in
+                let member = try known(name)
+                try keepsQuorum(without: member)
+                return .change([.remove(member.replica)], member)
+            }
+        case .replace(let old, let new):
+            if core.configuration.learners.contains(try known(new).replica) { try await untilCaughtUp(try known(new)) }
+            return try await change { () throws(MemberOperationError) in try replacing(old, by: new) }
+        case .move(let name, let address):
+            guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
+            return try await change { () throws(MemberOperationError) in
+                var member = try known(name)
+                if member.address == address { return .none(member) }
+                member.address = address
+                return .change([.update(member.replica)], member, isNew: true)
+            }
         case .transfer(let name): return try await transfer(to: name)
         case .leaveJoint:
-            guard core.configuration.isJoint else { throw .notAllowed("the configuration is not joint") }
-            return try await propose(MembershipChange(.leaveJoint), replica: replica)
+            return try await change { () throws(MemberOperationError) in
+                guard core.configuration.isJoint else { throw .notAllowed("the configuration is not joint") }
+                return .leaveJoint
+            }
         }
     }
 
@@ -101,26 +122,35 @@ extension Node {
         MemberOperationResult(replica: member.replica, configurationIndex: membership.configurationIndex)
     }
 
-    private func add(
-        _ name: String, _ address: String, _ node: UniqueID
-    ) async throws(MemberOperationError) -> MemberOperationResult {
-        guard !name.isEmpty, name.utf8.count <= 255 else { throw .notAllowed("a node's name has 1 to 255 bytes") }
-        guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
-        if var member = membership.member(named: name) {
-            if node == .none { throw .notAllowed("'\(name)' is replica \(member.replica) already") }
-            guard member.node == .none || member.node == node else {
-                throw .notAllowed(
-                    "'\(name)' is replica \(member.replica) with another directory: remove it, then add it again")
-            }
-            if member.node == node, member.address == address { return result(member) }
-            member.node = node
-            member.address = address
-            return try await change([.update(member.replica)], naming: member, changed: true)
+    private func adding(_ name: String, _ address: String, _ node: UniqueID) throws(MemberOperationError) -> Plan {
+        guard var member = membership.member(named: name) else {
+            let replica = membership.nextReplica
+            return .change(
+                [.addLearner(replica)],
+                Membership.Member(replica: replica, name: name, address: address, node: node), isNew: true)
         }
-        try await beginBehindBoundary()
-        let member = Membership.Member(
-            replica: membership.nextReplica, name: name, address: address, node: node)
-        return try await change([.addLearner(member.replica)], naming: member, changed: true)
+        if node == .none { throw .notAllowed("'\(name)' is replica \(member.replica) already") }
+        guard member.node == .none || member.node == node else {
+            throw .notAllowed(
+                "'\(name)' is replica \(member.replica) with another directory: remove it, then add it again")
+        }
+        if member.node == node, member.address == address { return .none(member) }
+        member.node = node
+        member.address = address
+        return .change([.update(member.replica)], member, isNew: true)
+    }
+
+    private func replacing(_ old: String, by new: String) throws(MemberOperationError) -> Plan {
+        let (leaving, coming) = (try known(old), try known(new))
+        guard core.configuration.voters.contains(leaving.replica) else { throw .notAllowed("'\(old)' is no voter") }
+        if core.configuration.voters.contains(coming.replica) {
+            try keepsQuorum(without: leaving)
+            return .change([.remove(leaving.replica)], coming)
+        }
+        guard core.configuration.learners.contains(coming.replica) else {
+            throw .notAllowed("'\(new)' is no learner: add it first")
+        }
+        return .change([.addVoter(coming.replica), .remove(leaving.replica)], coming)
     }
 
     /// Whoever joins learns the configuration from a snapshot only: the log must not begin with its first entry, as
@@ -135,27 +165,6 @@ extension Node {
             step(.compacted(through: through))
             try await store.compact(through: through, boundary: nil)
         } catch { throw .busy("the log cannot be cut: \(error)") }
-    }
-
-    private func promote(_ name: String) async throws(MemberOperationError) -> MemberOperationResult {
-        let member = try known(name)
-        if core.configuration.voters.contains(member.replica) { return result(member) }
-        try await untilCaughtUp(member)
-        return try await change([.addVoter(member.replica)], naming: member)
-    }
-
-    private func replace(_ old: String, by new: String) async throws(MemberOperationError) -> MemberOperationResult {
-        let (leaving, coming) = (try known(old), try known(new))
-        guard core.configuration.voters.contains(leaving.replica) else { throw .notAllowed("'\(old)' is no voter") }
-        if core.configuration.voters.contains(coming.replica) {
-            try keepsQuorum(without: leaving)
-            return try await change([.remove(leaving.replica)], naming: coming)
-        }
-        guard core.configuration.learners.contains(coming.replica) else {
-            throw .notAllowed("'\(new)' is no learner: add it first")
-        }
-        try await untilCaughtUp(coming)
-        return try await change([.addVoter(coming.replica), .remove(leaving.replica)], naming: coming)
     }
 
     private func transfer(to name: String?) async throws(MemberOperationError) -> MemberOperationResult {
@@ -235,21 +244,45 @@ extension Node {
 
     // MARK: The change itself
 
-    private func change(
-        _ steps: [ConfigurationChange.Step], naming member: Membership.Member, changed: Bool = false
-    ) async throws(MemberOperationError) -> MemberOperationResult {
-        try await propose(
-            MembershipChange(ConfigurationChange(steps), members: changed ? [member] : []), replica: member.replica)
+    /// What an operation comes to, as the group is at that moment.
+    private enum Plan {
+        /// Steps that concern a member; `isNew`: what is known of the member changes, too.
+        case change([ConfigurationChange.Step], Membership.Member, isNew: Bool = false)
+        case leaveJoint
+        /// It is as it is to be.
+        case none(Membership.Member)
     }
 
+    /// Waits until no other change is under way, and proposes what the operation comes to then: `plan` checks against
+    /// the group as it is, in the same step in which the change is proposed. A plan from before the wait could give out
+    /// an id a second time, or count on a voter that is gone.
+    private func change(
+        _ plan: () throws(MemberOperationError) -> Plan
+    ) async throws(MemberOperationError) -> MemberOperationResult {
+        let deadline = seams.clock.monotonicNanoseconds + operationNanoseconds
+        while true {
+            guard core.isLeader else { throw .notLeader(core.leader == .none ? nil : core.leader) }
+            let change: MembershipChange
+            let changed: ReplicaID
+            switch try plan() {
+            case .none(let member): return result(member)
+            case .leaveJoint: (change, changed) = (MembershipChange(.leaveJoint), replica)
+            case .change(let steps, let member, let isNew):
+                change = MembershipChange(ConfigurationChange(steps), members: isNew ? [member] : [])
+                changed = member.replica
+            }
+            if core.objection(to: change.change) == nil { return try await propose(change, replica: changed) }
+            guard seams.clock.monotonicNanoseconds < deadline, !isClosing else {
+                throw .busy("another change is under way")
+            }
+            await seams.clock.sleep(nanoseconds: Self.checkNanoseconds)
+        }
+    }
+
+    /// Proposes a change that nothing stands against, before anything else can happen.
     private func propose(
         _ change: MembershipChange, replica changed: ReplicaID
     ) async throws(MemberOperationError) -> MemberOperationResult {
-        try await wait {
-            "another change is under way"
-        } until: {
-            core.objection(to: change.change) == nil
-        }
         if isClosing { throw .busy("the node is draining") }
         if let storeFailure { throw .notAllowed("\(storeFailure)") }
         let payload = change.encoded()

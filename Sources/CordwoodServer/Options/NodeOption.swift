@@ -28,7 +28,7 @@ public enum NodeOption {
         "segment.size", default: 64 * mebibyte, in: 16 * mebibyte...10 * gibibyte,
         "Bytes of a segment of the log; may change between runs")
     public static let segmentPreallocate = Option<Int>.integer(
-        "segment.preallocate", default: 1, in: 0...8, "Spare segments made ahead")
+        "segment.preallocate", default: 1, in: 1...8, "Spare segments made ahead")
     public static let commitDepth = Option<Int>.integer(
         "commit.depth", default: 1, in: 1...4, "Batches of the log that may be in flight at a time")
     public static let commitMaxBytes = Option<UInt64>.size(

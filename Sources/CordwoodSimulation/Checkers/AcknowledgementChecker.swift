@@ -1,54 +1,61 @@
 import CordwoodBase
 
-/// What was acknowledged stays; what was said not to be executed never is.
+/// What was acknowledged is where its answer said, and stays there on every replica; what was said not to be executed
+/// never is.
 final class AcknowledgementChecker {
     private let judge: Judge
-    private let agreement: AgreementChecker
-    private var acknowledged: [UInt64: (partition: PartitionID, position: UInt64)] = [:]
-    private var denied: [UInt64: String] = [:]
-    private(set) var unknownCount = 0
+    private let stored: ExactlyOnceChecker
+    private var acknowledged: [UInt64: Range<UInt64>] = [:]
+    private var denied: [UInt64: (serials: Range<UInt64>, reason: String)] = [:]
+    private var open: [UInt64: Range<UInt64>] = [:]
 
-    init(_ judge: Judge, _ agreement: AgreementChecker) {
+    init(_ judge: Judge, _ stored: ExactlyOnceChecker) {
         self.judge = judge
-        self.agreement = agreement
+        self.stored = stored
     }
 
     var acknowledgedCount: Int { acknowledged.count }
     var deniedCount: Int { denied.count }
+    var openCount: Int { open.count }
 
-    /// `position`: how many commands the partition held then, this one included.
-    func acknowledge(_ serial: UInt64, _ partition: PartitionID, position: UInt64) {
-        acknowledged[serial] = (partition, position)
-        let place = agreement.place(of: serial)
+    /// `version` is `nil` where the answer did not say it.
+    func acknowledge(_ serials: Range<UInt64>, sequence: UInt64, version: UInt64?) {
+        acknowledged[serials.lowerBound] = serials
+        let place = stored.isStored(serials) ? stored.places[serials.lowerBound] : nil
         judge.require(
-            place?.partition == partition && place?.index.rawValue == position,
-            "an acknowledged command is applied where the answer says",
-            "serial \(serial) is acknowledged as \(partition)/\(position) and applied at "
-                + (place.map { "\($0.partition)/\($0.index)" } ?? "no place"))
+            place?.sequence == sequence && (version == nil || place?.version == version),
+            "an acknowledged command is where its answer says",
+            "serial \(serials.lowerBound) is acknowledged at sequence \(sequence), version "
+                + "\(version.map { "\($0)" } ?? "unsaid") and stored at \(place.map { "\($0)" } ?? "no place")")
     }
 
-    func deny(_ serial: UInt64, _ reason: String) { denied[serial] = reason }
+    /// It was not executed and never will be.
+    func deny(_ serials: Range<UInt64>, _ reason: String) { denied[serials.lowerBound] = (serials, reason) }
 
-    func leaveOpen(_ serial: UInt64) { unknownCount += 1 }
+    func leaveOpen(_ serials: Range<UInt64>) { open[serials.lowerBound] = serials }
 
-    /// At the end of a run, with what every replica's machines hold.
-    func finish(_ contents: [(host: String, partition: PartitionID, serials: [UInt64])]) {
-        for (serial, reason) in denied.sorted(by: { $0.key < $1.key }) where agreement.place(of: serial) != nil {
-            judge.report("what is denied is never executed", "serial \(serial), denied as '\(reason)', was applied")
+    /// At the end of a run.
+    func finish() {
+        for (serial, (serials, reason)) in denied.sorted(by: { $0.key < $1.key }) where stored.isStored(serials) {
+            judge.report("what is denied is never executed", "serial \(serial), denied as '\(reason)', is stored")
         }
-        for (host, partition, serials) in contents {
-            let wanted = agreement.canonical[partition, default: []].map(\.serial)
-            judge.require(
-                serials == wanted, "replicas converge",
-                "\(host) holds \(serials.count) commands in partition \(partition), all together \(wanted.count)")
-        }
-        for (serial, place) in acknowledged.sorted(by: { $0.key < $1.key }) {
-            for (host, partition, serials) in contents where partition == place.partition {
-                let at = Int(place.position) - 1
-                judge.require(
-                    serials.indices.contains(at) && serials[at] == serial, "nothing acknowledged is lost",
-                    "serial \(serial), acknowledged at \(partition)/\(place.position), is not there on \(host)")
-            }
-        }
+        for (_, serials) in open.sorted(by: { $0.key < $1.key }) { _ = stored.isStored(serials) }
+    }
+
+    /// What a replica holds of a partition at the end, in its order.
+    func compare(_ serials: [UInt64], of partition: PartitionID, on host: String) {
+        let wanted = stored.partitions[partition] ?? []
+        judge.require(
+            serials == wanted, "nothing acknowledged is lost, and replicas converge",
+            "\(host) holds \(serials.count) events of partition \(partition), and \(wanted.count) were stored; the "
+                + "first difference is at \(zip(serials, wanted).prefix { $0 == $1 }.count)")
+    }
+
+    /// What a replica shows that need not have all of it: a beginning of what was stored.
+    func comparePrefix(_ serials: [UInt64], of partition: PartitionID, on host: String) {
+        let wanted = stored.partitions[partition] ?? []
+        judge.require(
+            wanted.starts(with: serials), "no replica shows what is not there",
+            "\(host) shows \(serials.count) events of partition \(partition) that are no beginning of what was stored")
     }
 }

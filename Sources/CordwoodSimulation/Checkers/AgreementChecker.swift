@@ -1,48 +1,64 @@
 import CordwoodBase
 
-/// What one replica applies, all apply: at a partition log index there is one entry for ever, whoever looks and after
-/// however many restarts; it stands at one Raft index, and a command is applied at one place only.
+/// What one replica applies, all apply, with the same result: at a partition log index there is one entry for ever,
+/// whoever looks and after however many restarts, gapless, in the order of the Raft log.
 final class AgreementChecker {
     struct Applied: Hashable {
         var raftIndex: RaftIndex
         var term: Term
-        var serial: UInt64
+        /// Of the command's bytes, its timestamp and what it was answered.
+        var digest: UInt64
+        /// Events of the partition with this entry.
+        var eventCount: UInt64
     }
 
     private let judge: Judge
     /// Per partition, the entries from index 1 on.
     private(set) var canonical: [PartitionID: [Applied]] = [:]
-    private var places: [UInt64: (partition: PartitionID, index: PartitionLogIndex)] = [:]
 
     init(_ judge: Judge) { self.judge = judge }
 
-    func applied(_ partition: PartitionID, _ index: PartitionLogIndex, _ entry: Applied, on host: String) {
-        let known = canonical[partition, default: []]
-        if index.rawValue <= UInt64(known.count) {
-            let before = known[Int(index.rawValue) - 1]
+    /// Returns whether the entry was never applied anywhere before. `events`: how many the entry stored.
+    @discardableResult
+    func applied(
+        _ partition: PartitionID, _ index: PartitionLogIndex, raftIndex: RaftIndex, term: Term, digest: UInt64,
+        events: UInt32, on host: String
+    ) -> Bool {
+        let count = UInt64(canonical[partition]?.count ?? 0)
+        if index.rawValue <= count, let known = canonical[partition]?[Int(index.rawValue) - 1] {
             judge.require(
-                before == entry, "replicas apply the same entries",
-                "\(host) applies \(entry) at \(partition)/\(index), where \(before) was applied")
-            return
+                known.raftIndex == raftIndex && known.term == term && known.digest == digest,
+                "replicas apply the same entries",
+                "\(host) applies \(raftIndex)@\(term) with digest \(digest) at \(partition)/\(index), "
+                    + "where \(known) was applied")
+            return false
         }
         judge.require(
-            index.rawValue == UInt64(known.count) + 1, "partitions are gapless",
-            "\(host) applies \(partition)/\(index), and \(known.count) entries were ever applied")
-        if let last = known.last {
+            index.rawValue == count + 1, "partitions are gapless",
+            "\(host) applies \(partition)/\(index), and \(count) entries were ever applied")
+        let last = canonical[partition]?.last
+        if let last {
             judge.require(
-                entry.raftIndex > last.raftIndex, "partitions keep the log's order",
-                "\(host) applies \(entry) at \(partition)/\(index) behind \(last)")
+                raftIndex > last.raftIndex && term >= last.term, "partitions keep the log's order",
+                "\(host) applies \(raftIndex)@\(term) at \(partition)/\(index) behind \(last)")
         }
-        if let place = places[entry.serial] {
-            judge.report(
-                "a command is applied once",
-                "serial \(entry.serial) at \(place.partition)/\(place.index) and at \(partition)/\(index)")
-        }
-        places[entry.serial] = (partition, index)
-        canonical[partition, default: []].append(entry)
+        canonical[partition, default: []].append(
+            Applied(
+                raftIndex: raftIndex, term: term, digest: digest,
+                eventCount: (last?.eventCount ?? 0) + UInt64(events)))
+        return true
     }
 
-    func place(of serial: UInt64) -> (partition: PartitionID, index: PartitionLogIndex)? { places[serial] }
+    /// Entries of a partition that were ever applied, and the events that they stored.
+    func entryCount(_ partition: PartitionID) -> Int { canonical[partition]?.count ?? 0 }
 
-    func count(_ partition: PartitionID) -> Int { canonical[partition]?.count ?? 0 }
+    func eventCount(_ partition: PartitionID) -> UInt64 { canonical[partition]?.last?.eventCount ?? 0 }
+
+    /// Where an entry of a partition stands in the Raft log, once it was applied anywhere.
+    func raftIndex(_ partition: PartitionID, _ index: PartitionLogIndex) -> RaftIndex? {
+        guard let entries = canonical[partition], index >= 1, index.rawValue <= UInt64(entries.count) else {
+            return nil
+        }
+        return entries[Int(index.rawValue) - 1].raftIndex
+    }
 }

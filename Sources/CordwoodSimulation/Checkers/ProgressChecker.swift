@@ -24,10 +24,8 @@ final class ProgressChecker {
         self.agreement = agreement
     }
 
-    func look(at node: Node, _ life: String) {
-        let status = node.status
-        // One that takes no more writes is behind its core, and says nothing to anybody.
-        if status.storeFailure != nil { return }
+    /// A node that takes no more writes is behind its core and says nothing to anybody: it is not looked at.
+    func look(_ status: NodeStatus, watermarks: [UInt64], _ life: String) {
         var seen = marks[life] ?? Marks()
         func never(_ what: String, _ before: some Comparable, _ now: some Comparable, _ falls: Bool) {
             judge.require(!falls, "\(what) never falls", "\(what) of \(life) goes from \(before) to \(now)")
@@ -43,14 +41,13 @@ final class ProgressChecker {
         judge.require(
             status.log.boundary.index <= status.commit, "purged <= commit",
             "\(life): boundary \(status.log.boundary.index), commit \(status.commit)")
-        if seen.watermarks.isEmpty { seen.watermarks = Array(repeating: 0, count: node.partitionCount) }
-        for number in 0..<node.partitionCount {
+        if seen.watermarks.isEmpty { seen.watermarks = Array(repeating: 0, count: watermarks.count) }
+        for (number, watermark) in watermarks.enumerated() {
             let partition = PartitionID(UInt64(number))
-            let watermark = node.watermark(of: partition)
             never("W of partition \(number)", seen.watermarks[number], watermark, watermark < seen.watermarks[number])
             judge.require(
-                watermark <= UInt64(agreement.count(partition)), "nothing is visible before it is applied",
-                "\(life): W of partition \(number) is \(watermark), \(agreement.count(partition)) were applied")
+                watermark <= agreement.eventCount(partition), "nothing is visible before it is applied",
+                "\(life): W of partition \(number) is \(watermark), \(agreement.eventCount(partition)) were applied")
             seen.watermarks[number] = watermark
         }
         seen.term = status.term

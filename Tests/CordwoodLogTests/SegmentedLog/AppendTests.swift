@@ -6,6 +6,15 @@ import Testing
 
 @Suite("A segmented log takes entries")
 struct AppendTests {
+    /// Found by the simulation: nothing was admitted any more once the first segment was full.
+    @Test func aStoreWithoutSpareSegmentsIsRefused() throws {
+        var options = LogWorld.options
+        options.spareSegments = 0
+        #expect(throws: LogError.invalidArgument("without a spare segment nothing is admitted behind the first one")) {
+            try LogWorld.run(options: options) { _, _ in }
+        }
+    }
+
     @Test("a new log is empty and starts at 1")
     func virgin() throws {
         try LogWorld.run { (store, _) async throws in
