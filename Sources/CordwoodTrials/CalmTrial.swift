@@ -57,6 +57,9 @@ public final class CalmTrial {
         return violation
     }
 
+    /// Ends the run soon, with all its processes; it counts as failed.
+    public func interrupt() { violation = violation ?? .interruption }
+
     private func watch(_ group: TrialGroup, _ what: String) async throws {
         try group.readLogs()
         let (changes, term) = (group.terms.changes, group.terms.highestTerm)

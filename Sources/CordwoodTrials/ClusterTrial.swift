@@ -87,6 +87,9 @@ public final class ClusterTrial {
         return violation
     }
 
+    /// Ends the run soon, with all its processes; it counts as failed.
+    public func interrupt() { violation = violation ?? .interruption }
+
     /// The second node's disk is small where that is possible.
     private func mountSmallDisk(_ group: TrialGroup, _ report: inout TrialReport) async -> SmallDisk? {
         if !options.damages { report.skipped[.filesDamaged] = "not asked for" }
@@ -121,6 +124,7 @@ public final class ClusterTrial {
                     say(progress(elapsed, group, workload))
                 }
             }
+            if let violation { throw violation }
             try await nemesis.rest()
             workload.shut()
             if !(await seams.clock.until(seconds: 60) { workload.isIdle || violation != nil }) {
@@ -145,7 +149,10 @@ public final class ClusterTrial {
         guard options.traces else { return }
         var events = 0
         for node in group.nodes {
-            events += try TraceSchema.count(in: TrialFiles.text(of: node.traceFile), node.traceFile)
+            var offset: UInt64 = 0
+            while case let text = TrialFiles.lines(of: node.traceFile, from: &offset), !text.isEmpty {
+                events += try TraceSchema.count(in: text, node.traceFile)
+            }
         }
         report.add("trace events, all sound", "\(events)")
     }

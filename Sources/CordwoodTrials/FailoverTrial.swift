@@ -53,6 +53,7 @@ public final class FailoverTrial {
         do {
             try await group.found()
             try await kill(group, workload)
+            if let violation { throw violation }
             workload.shut()
             guard await seams.clock.until(seconds: 60, { workload.isIdle }) else {
                 throw Violation("a healed group goes on", "writes are not answered")
@@ -68,6 +69,9 @@ public final class FailoverTrial {
         report(group, workload)
         return violation
     }
+
+    /// Ends the run soon, with all its processes; it counts as failed.
+    public func interrupt() { violation = violation ?? .interruption }
 
     private func kill(_ group: TrialGroup, _ workload: Workload) async throws {
         let random = VirtualRandom(seed: options.seed, concern: "kills")

@@ -15,5 +15,7 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         self.evidence = evidence
     }
 
+    static let interruption = Violation("the trial goes on", "it was interrupted")
+
     public var description: String { "\(promise): \(evidence)" }
 }

@@ -17,7 +17,7 @@ struct CalmCommand: Command {
         [seconds.declaration, rate.declaration])
 
     static func run(_ arguments: [String]) -> Int32 {
-        program.run(arguments) { run, values, seams, say in
+        program.run(arguments) { run, values, seams, interruption in
             var options = CalmTrial.Options()
             options.seed = run.seed
             options.nodes = run.nodes
@@ -25,7 +25,9 @@ struct CalmCommand: Command {
             options.nodeProgram = run.nodeProgram
             options.seconds = Double(values[seconds])
             options.rate = values[rate]
-            return try await CalmTrial(options, seams, say: say).run()
+            let trial = CalmTrial(options, seams, say: TrialProgram.say)
+            interruption.act = { trial.interrupt() }
+            return try await trial.run()
         }
     }
 }

@@ -25,7 +25,7 @@ struct ClusterCommand: Command {
         [minutes, rate].map(\.declaration) + [traces, damages].map(\.declaration) + [without.declaration])
 
     static func run(_ arguments: [String]) -> Int32 {
-        program.run(arguments) { run, values, seams, say in
+        program.run(arguments) { run, values, seams, interruption in
             var options = ClusterTrial.Options()
             options.seed = run.seed
             options.nodes = run.nodes
@@ -37,7 +37,9 @@ struct ClusterCommand: Command {
             options.traces = values[traces]
             options.damages = values[damages]
             options.without = Set(values[without].split(separator: ",").compactMap { FaultKind(rawValue: String($0)) })
-            return try await ClusterTrial(options, seams, say: say).run()
+            let trial = ClusterTrial(options, seams, say: TrialProgram.say)
+            interruption.act = { trial.interrupt() }
+            return try await trial.run()
         }
     }
 }

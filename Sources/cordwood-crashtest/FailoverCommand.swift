@@ -16,7 +16,7 @@ struct FailoverCommand: Command {
         [kills.declaration, rate.declaration])
 
     static func run(_ arguments: [String]) -> Int32 {
-        program.run(arguments) { run, values, seams, say in
+        program.run(arguments) { run, values, seams, interruption in
             var options = FailoverTrial.Options()
             options.seed = run.seed
             options.nodes = run.nodes
@@ -25,7 +25,9 @@ struct FailoverCommand: Command {
             options.inspectProgram = run.inspectProgram
             options.kills = values[kills]
             options.rate = values[rate]
-            return try await FailoverTrial(options, seams, say: say).run()
+            let trial = FailoverTrial(options, seams, say: TrialProgram.say)
+            interruption.act = { trial.interrupt() }
+            return try await trial.run()
         }
     }
 }

@@ -26,6 +26,15 @@ struct TrialProgram {
         var inspectProgram: String
     }
 
+    /// What a run does when the program is asked to end.
+    final class Interruption {
+        var act: (() -> Void)?
+    }
+
+    typealias Trial = @Sendable (Run, OptionValues, Seams, Interruption) async throws -> Violation?
+
+    private static let endingSignals = [SIGINT, SIGTERM]
+
     let table: OptionTable
 
     init(_ name: String, _ summary: String, _ options: [OptionDeclaration]) {
@@ -35,10 +44,7 @@ struct TrialProgram {
     }
 
     /// Runs `trial` on a loop: 0 when it found nothing, 1 when it found a violation, 2 for a wrong call.
-    func run(
-        _ arguments: [String],
-        _ trial: @escaping @Sendable (Run, OptionValues, Seams, @escaping (String) -> Void) async throws -> Violation?
-    ) -> Int32 {
+    func run(_ arguments: [String], _ trial: @escaping Trial) -> Int32 {
         do throws(OptionError) {
             switch try table.invocation(arguments: arguments) {
             case .help: print(table.helpText(), terminator: "")
@@ -55,12 +61,9 @@ struct TrialProgram {
     }
 
     /// Each line leaves at once, so that whoever watches a long run sees where it is.
-    private static func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+    static func say(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
 
-    private func start(
-        _ values: OptionValues, _ arguments: [String],
-        _ trial: @escaping @Sendable (Run, OptionValues, Seams, @escaping (String) -> Void) async throws -> Violation?
-    ) -> Int32 {
+    private func start(_ values: OptionValues, _ arguments: [String], _ trial: @escaping Trial) -> Int32 {
         let seed = values[Self.seed] ?? Int(UInt32.random(in: 0 ... .max))
         let temporary = FileManager.default.temporaryDirectory.appending(path: "cordwood-trial-\(UUID().uuidString)")
         let folder = values[Self.keep].map { URL(filePath: $0) } ?? temporary
@@ -73,9 +76,15 @@ struct TrialProgram {
         var failure: String?
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try Signals.block(Self.endingSignals)
             let platform = try Platform.start()
             defer { platform.shutdown() }
-            let violation = try platform.runToEnd { seams in try await trial(run, values, seams, Self.say) }
+            let violation = try platform.runToEnd { seams in
+                let interruption = Interruption()
+                let signals = try platform.signals(Self.endingSignals)
+                seams.scheduler.spawn("signals") { if (try? await signals.next()) != nil { interruption.act?() } }
+                return try await trial(run, values, seams, interruption)
+            }
             failure = violation.map { "FAIL \($0)" }
         } catch {
             failure = "FAIL the trial could not go on: \(error)"

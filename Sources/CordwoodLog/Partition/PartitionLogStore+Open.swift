@@ -33,7 +33,7 @@ extension PartitionLogStore {
     }
 
     func load() async throws(LogError) {
-        let shard = try await pool.shard(of: partition)
+        let shard = try await pool.shardIfThere(of: partition)
         var found: [Opened] = []
         if let newest = shard.segments[partition]?.last { try await readPastCache(shard.file(partition, newest)) }
         for id in shard.segments[partition] ?? [] {

@@ -28,12 +28,27 @@ final class PartitionShard {
 }
 
 extension PartitionLogPool {
+    /// The shard of a partition, as far as it is there. A full disk has no room for the directory of one that was never
+    /// used: it holds nothing then, and is made when something is written.
+    func shardIfThere(of partition: PartitionID) async throws(LogError) -> PartitionShard {
+        do throws(LogError) { return try await shard(of: partition) } catch {
+            let path = "\(configuration.directory)/\(PartitionShard.name(of: Int(partition.rawValue & 255)))"
+            guard case .noSpace = error, await isMissing(path) else { throw error }
+            return PartitionShard(path: path, segments: [:])
+        }
+    }
+
+    private func isMissing(_ directory: String) async -> Bool {
+        do throws(IOError) { _ = try await seams.files.list(directory) } catch { return error.reason == .notFound }
+        return false
+    }
+
     /// The shard of a partition, listed on first use. Unknown files are left and reported.
     func shard(of partition: PartitionID) async throws(LogError) -> PartitionShard {
         let number = Int(partition.rawValue & 255)
         if let shard = shards[number] { return shard }
         let path = "\(configuration.directory)/\(PartitionShard.name(of: number))"
-        do {
+        do throws(IOError) {
             if shards.allSatisfy({ $0 == nil }) {
                 try await seams.files.makeDurableDirectory(configuration.directory)
             }
@@ -53,7 +68,7 @@ extension PartitionLogPool {
             let shard = PartitionShard(path: path, segments: segments.mapValues { $0.sorted() })
             shards[number] = shard
             return shard
-        } catch { throw .unavailable("\(error)") }
+        } catch { throw error.reason == .noSpace ? .noSpace("\(error)") : .unavailable("\(error)") }
     }
 
     /// Makes what was made or removed in a shard durable; what one call covers, another need not do again.

@@ -6,7 +6,7 @@ struct Audit {
     let group: TrialGroup
     let workload: Workload
     /// How long healing may take, in seconds.
-    var patience = 60.0
+    var patience = 120.0
 
     private var clock: any Clock { group.clock }
 
@@ -77,7 +77,7 @@ struct Audit {
         var start = seen
         while true {
             let reply = try await client.call(
-                "EPSCAN", "\(partition)", "\(start)", "+", "COUNT", "1000", seconds: 20)
+                "EPSCAN", "\(partition)", "\(start)", "+", "COUNT", "200", seconds: 20)
             guard let page = ShownPage(reply) else {
                 throw Violation("a healed group goes on", "\(node.name) answered EPSCAN \(partition): \(reply)")
             }

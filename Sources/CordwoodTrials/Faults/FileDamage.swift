@@ -4,7 +4,7 @@ import Foundation
 
 /// Damage to the files of a stopped node: some bytes of one file that is closed for good.
 enum FileDamage {
-    /// Files that end up damaged are segments of the log and of partition logs that have a successor.
+    /// What was damaged; `nil` when there is no closed file.
     @discardableResult
     static func strike(_ directory: String, _ random: VirtualRandom) -> String? {
         guard let path = random.element(of: closedFiles(in: directory)),
@@ -22,14 +22,14 @@ enum FileDamage {
         return "\(count) bytes at \(offset) of \(path)"
     }
 
-    /// Segments that are not the last of their stream. Names begin with the stream, or with the number of the segment.
+    /// Files of partition logs that have a successor. Names are the partition, a hyphen and the segment.
     private static func closedFiles(in directory: String) -> [String] {
-        var byFolder: [String: [String]] = [:]
-        for case let path as String in FileManager.default.enumerator(atPath: directory) ?? .init()
-        where path.hasSuffix(".seg") {
-            let folder = (path as NSString).deletingLastPathComponent
-            byFolder[folder, default: []].append(path)
+        var byPartition: [Substring: [String]] = [:]
+        let folder = directory + "/partitions"
+        for case let path as String in FileManager.default.enumerator(atPath: folder) ?? .init()
+        where path.hasSuffix(".log") {
+            byPartition[path.prefix { $0 != "-" }, default: []].append(path)
         }
-        return byFolder.sorted { $0.key < $1.key }.flatMap { $0.value.sorted().dropLast() }.map { directory + "/" + $0 }
+        return byPartition.sorted { $0.key < $1.key }.flatMap { $0.value.sorted().dropLast() }.map { folder + "/" + $0 }
     }
 }

@@ -52,8 +52,9 @@ extension Nemesis {
             }
             try group.start(node)
         case .filesDamaged:
-            await group.kill(node)
-            FileDamage.strike(node.directory, random)
+            try await group.terminate(node)
+            let damage = FileDamage.strike(node.directory, random)
+            group.chronicle.note("damaged: \(damage ?? "nothing, no file is closed")")
             try group.start(node)
         default:
             await group.kill(node)
@@ -75,9 +76,14 @@ extension Nemesis {
         if random.chance(1, in: 2), let asked = anyMember(random, where: \.isAwake) {
             _ = await group.ask(asked, "CORDWOOD.CLUSTER", "TRANSFER", node.name, seconds: 3)
         }
-        guard smallDisk.fill() else { return false }
-        await pause(random.seconds(1...6))
+        node.hasFullDisk = true
+        let isFull = smallDisk.fill()
+        if isFull { await pause(random.seconds(1...6)) }
         smallDisk.relieve()
-        return true
+        // Whoever was started meanwhile has had the time to find no space, and is started again.
+        await clock.sleep(seconds: 1)
+        if node.lacksSpace, node.isWanted { try group.start(node) }
+        node.hasFullDisk = false
+        return isFull
     }
 }

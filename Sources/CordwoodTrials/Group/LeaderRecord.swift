@@ -11,7 +11,7 @@ struct LeaderRecord {
     var elections: Int { leaders.count }
 
     mutating func read(_ node: TrialNode) throws(Violation) {
-        let text = TrialFiles.text(of: node.logFile, from: &offsets[node.name, default: 0])
+        let text = TrialFiles.lines(of: node.logFile, from: &offsets[node.name, default: 0])
         for line in text.split(separator: "\n") { try read(line, of: "\(node.name), disk \(node.disk)") }
     }
 

@@ -7,11 +7,13 @@ enum TrialFiles {
         FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// What has been added to a file since an offset.
-    static func text(of path: String, from offset: inout UInt64) -> String {
+    /// The whole lines of a file from an offset on, which moves behind them; at most so many bytes of them.
+    static func lines(of path: String, from offset: inout UInt64, maxBytes: Int = 8 << 20) -> String {
         guard let file = FileHandle(forReadingAtPath: path) else { return "" }
         defer { try? file.close() }
-        guard (try? file.seek(toOffset: offset)) != nil, let data = try? file.readToEnd() else { return "" }
+        guard (try? file.seek(toOffset: offset)) != nil, let data = try? file.read(upToCount: maxBytes) else {
+            return ""
+        }
         // A line that is still being written is left for the next time.
         let whole = data.lastIndex(of: UInt8(ascii: "\n")).map { data[...$0] } ?? Data()
         offset += UInt64(whole.count)

@@ -15,6 +15,7 @@ final class TrialGroup {
     private let program: String
     private let options: [String]
     private let traces: Bool
+    private var isClosed = false
     private let founders: String
     let founderCount: Int
     /// Processes that were started on a directory that had been used.
@@ -70,6 +71,7 @@ final class TrialGroup {
 
     func start(_ node: TrialNode) throws(TrialError) {
         guard !node.isRunning else { return }
+        if isClosed { throw TrialError("the group is closed") }
         var words = [
             program, "--data", node.directory, "--node-name", node.name, "--listen", "127.0.0.1:0",
             "--peer-listen", "\(node.listens)",
@@ -142,9 +144,9 @@ final class TrialGroup {
         return node.clientAddress != nil
     }
 
-    /// What no node may do: end by itself.
+    /// What no node may do: end by itself, unless it is started where there is no space.
     func checkAlive() throws(Violation) {
-        for node in nodes where !node.mayEnd {
+        for node in nodes where !node.mayEnd && !node.lacksSpace {
             node.lookForAddress()
             guard let ending = node.process?.poll() else { continue }
             let said = TrialFiles.text(of: node.logFile).suffix(1500)
@@ -153,6 +155,7 @@ final class TrialGroup {
     }
 
     func close() async {
+        isClosed = true
         for node in nodes {
             resume(node)
             await kill(node)

@@ -27,6 +27,8 @@ final class TrialNode {
     var disk = 1
     var lives = 0
     var isPaused = false
+    /// Its disk has no space, or had none a moment ago: it may say so and end when it is started then.
+    var hasFullDisk = false
     /// The trial ended the process itself, or means to; any other end is a violation.
     var mayEnd = false
     /// It belongs to the group, or is on its way into it.
@@ -45,6 +47,12 @@ final class TrialNode {
         self.entrance = entrance
         self.isWanted = isWanted
     }
+
+    /// How a node ends that cannot open its directory: the code for input and output.
+    private static let unopened = ChildProcess.Ending.exited(74)
+
+    /// It has ended because there was no space to begin with.
+    var lacksSpace: Bool { hasFullDisk && process?.poll() == Self.unopened }
 
     var isRunning: Bool { process.map { $0.poll() == nil } ?? false }
 

@@ -282,6 +282,23 @@ import Testing
         }
     }
 
+    @Test func aPartitionOpensAndIsReadWhereTheDiskHasNoRoomForItsDirectory() throws {
+        let world = VirtualWorld(seed: 15)
+        try world.run { seams in
+            let fixture = PartitionLogFixture(seams)
+            world.disk.inject(.noSpace(.makeDirectory, pathContains: "/00", times: 3))
+            try await fixture.pool.store(of: 0).open()
+            fixture.fill(0, 1...20)
+            #expect(try await fixture.pool.store(of: 0).records(from: 1, maxCount: 30, maxBytes: 1 << 20).count == 20)
+            await #expect(throws: LogError.self) { try await fixture.pool.persist(0) }
+            #expect(fixture.pool.store(of: 0).openState == .open)
+            fixture.pool.start()
+            await seams.clock.sleep(nanoseconds: 20_000_000_000)
+            #expect(fixture.pool.store(of: 0).persistedIndex == 20)
+            try await expectRecords(fixture, PartitionLogFixture.records(0, 1...20))
+        }
+    }
+
     @Test func aFullDiskIsWaitedFor() throws {
         let world = VirtualWorld(seed: 14)
         try world.run { seams in
