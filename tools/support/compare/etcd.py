@@ -34,7 +34,7 @@ class Etcd:
         self._processes = Processes(folder)
         names = "abc"
         peers = [f"http://{host}:{port}" for host, port in free_addresses(3)]
-        clients = [f"http://{host}:{port}" for host, port in free_addresses(3)]
+        clients = self._clients = [f"http://{host}:{port}" for host, port in free_addresses(3)]
         members = ",".join(f"{name}={peer}" for name, peer in zip(names, peers))
         for name, peer, client in zip(names, peers, clients):
             self._processes.start(name, [
@@ -44,7 +44,11 @@ class Etcd:
                 "--log-level", "error", "--quota-backend-bytes", QUOTA_BYTES,
             ])
         (folder / "put").write_bytes(_put_body())
-        self._url = eventually("etcd has a leader", lambda: self._leader(clients))
+        self.settle()
+
+    def settle(self):
+        """Finds the leader, wherever it is by now."""
+        self._url = eventually("etcd has a leader", self._leader)
 
     def measure(self, load, requests):
         before = self._revision()
@@ -64,8 +68,8 @@ class Etcd:
         percentiles = statistics.quantiles(latencies, n=100)
         return Figures(float(finished.group(1)), percentiles[49], percentiles[98], cpu)
 
-    def _leader(self, urls):
-        for url in urls:
+    def _leader(self):
+        for url in self._clients:
             status = self._ask(url, "maintenance/status", {})
             if status.get("leader") and status["leader"] == status["header"]["member_id"]:
                 return url

@@ -16,6 +16,7 @@ class Nats:
         self._loader = loader
         self._processes = Processes(folder)
         clients, routes = free_addresses(3), free_addresses(3)
+        self._clients = clients
         others = ", ".join(f'"nats://{host}:{port}"' for host, port in routes)
         for name, (host, port), (_, route) in zip("abc", clients, routes):
             configuration = folder / f"{name}.conf"
@@ -27,9 +28,13 @@ cluster {{ name: measured, listen: "{host}:{route}", routes: [{others}] }}
 """)
             self._processes.start(name, [server, "--config", configuration])
         self._address = clients[0]
-        created = eventually("NATS makes a stream", self._created)
-        leader = created["cluster"]["leader"]
-        self._address = clients["abc".index(leader)]
+        eventually("NATS makes a stream", self._created)
+        self.settle()
+
+    def settle(self):
+        """Finds the leader of the stream, wherever it is by now."""
+        leader = eventually("the stream has a leader", self._leader)
+        self._address = self._clients["abc".index(leader)]
 
     def measure(self, load, requests):
         host, port = self._address
@@ -45,12 +50,15 @@ cluster {{ name: measured, listen: "{host}:{route}", routes: [{others}] }}
             "discard": "old",
         }
         answer = self._request(f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(wanted).encode())
-        if answer is None or "error" in answer:
-            return None
-        return answer if answer.get("cluster", {}).get("leader") else None
+        return None if answer is None or "error" in answer else answer
+
+    def _leader(self):
+        answer = self._request(f"$JS.API.STREAM.INFO.{STREAM}", b"")
+        return answer and answer.get("cluster", {}).get("leader")
 
     def _request(self, subject, body):
         """One request and its answer, or None if nobody answers it."""
+        # Whichever server is asked, the one that knows answers.
         with socket.create_connection(self._address, timeout=10) as connection, connection.makefile("rb") as lines:
             lines.readline()
             connection.sendall(

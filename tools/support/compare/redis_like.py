@@ -46,6 +46,9 @@ class Redis(_RedisLike):
         self._processes.start("redis", ["redis-server", *words])
         eventually("Redis answers", lambda: _ping(self.address))
 
+    def settle(self):
+        """There is one server, and it is where it was."""
+
     def kill(self):
         self._processes.kill()
 
@@ -64,7 +67,11 @@ class Cordwood(_RedisLike):
             group = ["--node-name", name, "--peer-listen", peer, "--cluster-founders", founders] if count > 1 else []
             self._nodes.append(Node(binary, folder / name, folder / f"{name}-logs", io, [*group, *options]))
         self.address = [node.wait_until_ready() for node in self._nodes][0]
-        if count > 1:
+        self.settle()
+
+    def settle(self):
+        """Finds the leader, wherever it is by now."""
+        if len(self._nodes) > 1:
             self.address = eventually("the group has a leader", self._leader)
 
     def _leader(self):
