@@ -118,6 +118,7 @@ public final class Simulation {
         // What still runs refers to this run: it comes to its end first.
         groupOperator?.dismiss()
         world.end()
+        for node in nodes { node.forget() }
         nodes = []
         groupOperator = nil
         return report

@@ -217,6 +217,13 @@ final class SimulatedNode {
         self.node = nil
     }
 
+    /// The world is over: nodes refer to this machine, which need not refer to them any longer.
+    func forget() {
+        node = nil
+        former = []
+        waiting = [:]
+    }
+
     func start() {
         guard !host.isUp, !isWithheld else { return }
         host.start()
