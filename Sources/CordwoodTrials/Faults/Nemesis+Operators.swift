@@ -27,7 +27,7 @@ extension Nemesis {
         switch kind {
         case .leadershipMoved:
             guard let target = anyMember(random, where: \.isAwake) else { return false }
-            return await ask("TRANSFER", target.name)?.errorCode == nil
+            return await hasDone("TRANSFER", target.name)
         case .nodeAdded: return try await add(random)
         case .nodeRemoved:
             guard group.members.count > group.founderCount, await everybodyVotes(),
@@ -54,7 +54,7 @@ extension Nemesis {
             }
         case .demoted:
             guard group.members.count > 2, await everybodyVotes(), let node = anyMember(random) else { return false }
-            guard await ask("DEMOTE", node.name)?.errorCode == nil else { return false }
+            guard await hasDone("DEMOTE", node.name) else { return false }
             await pause(random.seconds(0...2))
             return try await promote(node)
         default: return false
@@ -88,6 +88,11 @@ extension Nemesis {
             if let reply { return reply }
         }
         return nil
+    }
+
+    private func hasDone(_ verb: String, _ name: String) async -> Bool {
+        guard let reply = await ask(verb, name) else { return false }
+        return reply.errorCode == nil
     }
 
     private func view() async -> View? {

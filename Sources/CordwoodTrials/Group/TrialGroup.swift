@@ -53,6 +53,12 @@ final class TrialGroup {
             if isDirect { continue }
             try await proxy.open(node.advertised, for: node.name, at: node.listens)
         }
+        seams.scheduler.spawn("ready lines") { [self] in
+            while !isClosed {
+                for node in nodes { node.lookForAddress() }
+                await clock.sleep(seconds: 0.05)
+            }
+        }
     }
 
     func node(_ name: String) -> TrialNode? { nodes.first { $0.name == name } }
