@@ -69,7 +69,7 @@ struct ProposalTable {
         // They were inserted in the order in which they expire.
         while count > 0, let oldest = slots[position(base)], oldest.expiryTick <= tick {
             expired.append(oldest)
-            remove(at: base)
+            _ = remove(at: base)
         }
         return expired
     }
@@ -78,9 +78,8 @@ struct ProposalTable {
     mutating func take(_ index: RaftIndex, term: Term) -> Waiter? {
         if !stranded.isEmpty, let waiter = takeStranded(index, term: term) { return waiter }
         guard count > 0, index >= base, index < end else { return nil }
-        guard let waiter = slots[position(index)], waiter.term == term else { return nil }
-        remove(at: index)
-        return waiter
+        guard slots[position(index)]?.term == term else { return nil }
+        return remove(at: index)
     }
 
     /// Takes out the waiter at an index if it asked for durability only.
@@ -89,9 +88,8 @@ struct ProposalTable {
     /// Takes out the waiter at an index if it asked for this acknowledgement.
     mutating func take(_ index: RaftIndex, asking acknowledgement: Acknowledgement) -> Waiter? {
         guard count > 0, index >= base, index < end else { return nil }
-        guard let waiter = slots[position(index)], waiter.acknowledgement == acknowledgement else { return nil }
-        remove(at: index)
-        return waiter
+        guard slots[position(index)]?.acknowledgement == acknowledgement else { return nil }
+        return remove(at: index)
     }
 
     /// All waiters in a range of indexes that proposed in `term`, taken out in ascending order.
@@ -123,10 +121,11 @@ struct ProposalTable {
         takeAll(in: min(base, stranded.first?.index ?? base)..<max(end, stranded.last?.index.next ?? end), term: nil)
     }
 
-    private mutating func remove(at index: RaftIndex) {
-        slots[position(index)] = nil
+    private mutating func remove(at index: RaftIndex) -> Waiter? {
+        let waiter = slots[position(index)].take()
         count -= 1
         if index == base { advanceBase() }
+        return waiter
     }
 
     private mutating func advanceBase() {

@@ -9,6 +9,12 @@ import CordwoodRESP
 /// whether the command exists, whether its arity fits, whether the node takes it now.
 struct Dispatcher {
     let server: Server
+    let events: EventCommands
+
+    init(server: Server) {
+        self.server = server
+        events = EventCommands(server: server)
+    }
 
     /// Runs a command that never waits, or starts an append. `nil` is a name that the table does not have.
     func execute(_ command: Command?, _ request: Request, on connection: ClientConnection) {
@@ -64,8 +70,8 @@ struct Dispatcher {
         _ command: Command, _ request: Request, on connection: ClientConnection
     ) throws(CommandError) {
         switch command {
-        case .eappend: try server.events.append(request, on: connection)
-        case .emappend: try server.events.appendAll(request, on: connection)
+        case .eappend: try events.append(request, on: connection)
+        case .emappend: try events.appendAll(request, on: connection)
         case .ping: try ping(request, on: connection)
         case .echo: connection.output.bulk(request[1])
         case .hello: try hello(request, on: connection)
@@ -100,11 +106,11 @@ struct Dispatcher {
             try await server.prepareRead(of: nil, by: connection)
             await server.node.untilWarm()
             connection.output.integer(server.visibleEventCount)
-        case .eget: try await server.events.event(request, on: connection)
-        case .escan: try await server.events.scanStream(request, on: connection)
-        case .epscan: try await server.events.scanPartition(request, on: connection)
-        case .esver: try await server.events.streamVersion(request, on: connection)
-        case .epseq: try await server.events.partitionSequence(request, on: connection)
+        case .eget: try await events.event(request, on: connection)
+        case .escan: try await events.scanStream(request, on: connection)
+        case .epscan: try await events.scanPartition(request, on: connection)
+        case .esver: try await events.streamVersion(request, on: connection)
+        case .epseq: try await events.partitionSequence(request, on: connection)
         case .members: try await members(request, on: connection)
         case .partition: try await partition(request, on: connection)
         case .log: try await log(request, on: connection)

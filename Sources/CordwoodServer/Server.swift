@@ -65,8 +65,6 @@ public final class Server {
 
     var dispatcher: Dispatcher { Dispatcher(server: self) }
 
-    var events: EventCommands { EventCommands(server: self) }
-
     /// Where clients connect, once `open` has returned.
     public var address: SocketAddress? { listener?.address }
 

@@ -109,9 +109,7 @@ final class GroupCommit {
     /// The batch that takes the next record of so many framed bytes.
     func batch(forFramed bytes: Int, epoch: StreamEpoch) -> Batch {
         if let open {
-            if open.epoch == epoch, open.builder.hasRoom(forFramed: bytes),
-                Int(open.builder.recordCount) < limits.batchRecords
-            {
+            if open.epoch == epoch, hasRoom(in: open, forFramed: bytes) {
                 open.isPromise = false
                 return open
             }
@@ -120,6 +118,11 @@ final class GroupCommit {
         let batch = Batch(builder: takeBuilder(), epoch: epoch, state: placedState)
         open = batch
         return batch
+    }
+
+    /// Whether the open batch takes another record of so many framed bytes.
+    func hasRoom(in batch: Batch, forFramed bytes: Int) -> Bool {
+        batch.builder.hasRoom(forFramed: bytes) && Int(batch.builder.recordCount) < limits.batchRecords
     }
 
     /// Ends the open batch; the next record begins another.

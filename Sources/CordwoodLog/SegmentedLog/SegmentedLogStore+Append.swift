@@ -183,19 +183,24 @@ extension SegmentedLogStore {
         // A ticket for nothing is settled with what came before it.
         guard !entries.isEmpty else { return }
         sequence += 1
+        // Entries are looked at where they lie: a copy counts a reference to the memory that they share, and waits for
+        // everything that was written before.
+        let entries = entries.span
+        var batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entries[0]), epoch: contents.epoch)
         var bytes = 0
-        // By position: a copy of an entry counts references to what it shares, a walk over copies does so many times.
         for at in entries.indices {
-            let index = entries[at].index
-            let batch = commit.batch(forFramed: BatchBuilder.framedBytes(of: entries[at]), epoch: contents.epoch)
+            let framedBytes = BatchBuilder.framedBytes(of: entries[at])
+            if !commit.hasRoom(in: batch, forFramed: framedBytes) {
+                batch = commit.batch(forFramed: framedBytes, epoch: contents.epoch)
+            }
             let chain = batch.builder.append(entries[at], after: contents.last.chain)
             contents.append(term: entries[at].term, slices: entries[at].slices, chain: chain)
             if batch.firstIndex == nil {
-                batch.firstIndex = index
+                batch.firstIndex = entries[at].index
                 batch.followsReplacement = followsReplacement
                 followsReplacement = false
             }
-            batch.lastIndex = index
+            batch.lastIndex = entries[at].index
             // The ticket is settled with the last of the batches that its entries take.
             batch.sequence = at == entries.count - 1 ? sequence : sequence - 1
             recent.append(entries[at])

@@ -124,8 +124,9 @@ struct CommandTable {
         names = CommandTable.descriptions.map { Array($0.name.utf8) }
     }
 
-    /// The command of this name, in either case.
-    func find(_ name: UnsafeRawBufferPointer) -> Command? {
+    /// The command of this name, in either case. It is often the same as the one before.
+    func find(_ name: UnsafeRawBufferPointer, after last: Command? = nil) -> Command? {
+        if let last, CommandTable.isEqual(names[Int(last.rawValue)], name) { return last }
         var slot = CommandTable.hash(name)
         while slots[slot] != 0 {
             let position = slots[slot] - 1

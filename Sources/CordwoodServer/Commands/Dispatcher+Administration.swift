@@ -13,7 +13,7 @@ extension Dispatcher {
         var arguments = ArgumentCursor(request)
         var report = server.node.floorReport()
         if !arguments.isAtEnd {
-            let partition = try server.events.partition(&arguments)
+            let partition = try events.partition(&arguments)
             report.heldBy.removeAll { $0.partition != partition }
         }
         try arguments.end()
@@ -54,7 +54,7 @@ extension Dispatcher {
         let name = request[1]
         switch true {
         case name.matches("STATUS"):
-            let partition = try server.events.partition(&arguments)
+            let partition = try events.partition(&arguments)
             let index = arguments.take("AT") ? PartitionLogIndex(try arguments.number("an index")) : nil
             try arguments.end(expected: "AT")
             guard let status = server.node.partitionStatus(of: partition) else { throw partitionMissing(partition) }
@@ -68,14 +68,14 @@ extension Dispatcher {
             connection.output.array(statuses.count)
             for status in statuses { describe(status, to: &connection.output) }
         case name.matches("FREEZE"):
-            let partition = try server.events.partition(&arguments)
+            let partition = try events.partition(&arguments)
             try arguments.end()
             guard await server.node.freeze(partition) else {
                 throw CommandError(.tryAgain, "partition \(partition) cannot stand still now")
             }
             connection.output.simple("OK")
         case name.matches("UNFREEZE"):
-            let partition = try server.events.partition(&arguments)
+            let partition = try events.partition(&arguments)
             try arguments.end()
             guard server.node.unfreeze(partition) else {
                 throw CommandError(
@@ -197,8 +197,8 @@ extension Dispatcher {
         let milliseconds = min(try arguments.number("milliseconds"), 86_400_000)
         var partitions: [PartitionID]?
         if !arguments.take("*") {
-            var named = [try server.events.partition(&arguments)]
-            while !arguments.isAtEnd { named.append(try server.events.partition(&arguments)) }
+            var named = [try events.partition(&arguments)]
+            while !arguments.isAtEnd { named.append(try events.partition(&arguments)) }
             partitions = named
         }
         try arguments.end()
@@ -227,7 +227,7 @@ extension Dispatcher {
                 connection.output.array(taken.count)
                 for (partition, index) in taken { describe(partition, index, to: &connection.output) }
             } else {
-                let partition = try server.events.partition(&arguments)
+                let partition = try events.partition(&arguments)
                 try arguments.end()
                 let index = await server.node.machines.snapshot(partition)
                 describe(partition, index, to: &connection.output)

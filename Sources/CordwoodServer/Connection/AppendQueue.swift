@@ -60,9 +60,9 @@ struct AppendQueue {
     private func position(_ sequence: UInt64) -> Int { Int(truncatingIfNeeded: sequence) & (slots.count - 1) }
 
     /// Adds an append behind all others.
-    mutating func add(_ append: PendingAppend) {
+    mutating func add(_ append: consuming PendingAppend) {
         if count == slots.count { grow() }
-        slots[position(tail)] = append
+        slots[position(tail)] = consume append
         tail += 1
     }
 

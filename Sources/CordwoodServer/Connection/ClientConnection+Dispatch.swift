@@ -22,6 +22,7 @@ extension ClientConnection {
     /// Dispatches every request that the input holds, until something has to be waited for.
     func dispatchInput() -> Pause {
         let clock = server.seams.clock
+        let dispatcher = server.dispatcher
         server.beginDispatch()
         var run = CommandRun(startNanoseconds: server.dispatchNanoseconds)
         defer {
@@ -35,7 +36,7 @@ extension ClientConnection {
                 return isEnding ? .ended : waitingForMore(run.startNanoseconds)
             }
             let request = Request(bytes: UnsafeRawBufferPointer(input.unread), ranges: decoder.arguments)
-            let command = request.count > 0 ? server.table.find(request[0]) : nil
+            let command = request.count > 0 ? server.table.find(request[0], after: lastCommand) : nil
             if command?.isAppend != true, !appends.isEmpty {
                 heldRequestBytes = byteCount
                 return .appendsAnswered
@@ -52,7 +53,7 @@ extension ClientConnection {
                 if command.mayWait { return .command(command, request, byteCount: byteCount) }
             }
             lastRequestNanoseconds = run.startNanoseconds
-            server.dispatcher.execute(command, request, on: self)
+            dispatcher.execute(command, request, on: self)
             if mustRetry {
                 mustRetry = false
                 heldRequestBytes = byteCount
