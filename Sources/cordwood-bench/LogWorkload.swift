@@ -43,8 +43,6 @@ final class LogWorkload {
     private let files: MeteredFileSystem
     private let identity: StoreIdentity
     private let options: LogStoreOptions
-    private var endsBatch = false
-    private var failure: (any Error)?
 
     /// Makes a new store under `parent`.
     init(_ seams: Seams, under parent: String, depth: Int = 1) async throws {
@@ -61,26 +59,17 @@ final class LogWorkload {
             directory: directory, identity: identity, options: options, seams: self.seams)
     }
 
-    /// Appends entries of `payloadBytes` from `writers` tasks for `nanoseconds`.
+    /// Appends entries of `payloadBytes` from so many writers for `nanoseconds`.
     func append(writers: Int, payloadBytes: Int, forNanoseconds nanoseconds: UInt64) async throws -> Figures {
         let before = files.meter
         let processBefore = ProcessTime.nanoseconds
         let start = seams.clock.monotonicNanoseconds
+        let round = WriterRound(store, seams, payloadBytes: payloadBytes, deadline: start + nanoseconds)
+        try await round.run(writers: writers)
         var figures = Figures()
-        var left = writers
-        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
-            for number in 0..<writers {
-                seams.scheduler.spawn("writer-\(number)") {
-                    let latency = await self.write(number, payloadBytes, until: start + nanoseconds)
-                    figures.latency.add(latency)
-                    left -= 1
-                    if left == 0 { continuation.resume() }
-                }
-            }
-        }
-        if let failure { throw failure }
         figures.nanoseconds = seams.clock.monotonicNanoseconds - start
         figures.processNanoseconds = ProcessTime.nanoseconds - processBefore
+        figures.latency = round.latency
         figures.entries = figures.latency.count
         figures.payloadBytes = figures.entries * UInt64(payloadBytes)
         figures.meter = files.meter - before
@@ -158,36 +147,6 @@ final class LogWorkload {
                 "\(directory)/\(entry.name)", FileMode(.mustExist, writable: false))
             try await file.dropCache()
             await file.close()
-        }
-    }
-
-    private func write(_ number: Int, _ payloadBytes: Int, until deadline: UInt64) async -> LatencyHistogram {
-        let partition = PartitionID(UInt64(number % LogWorkload.partitionCount))
-        let payload = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: payloadBytes)
-        var latency = LatencyHistogram()
-        var now = seams.clock.monotonicNanoseconds
-        while now < deadline, failure == nil {
-            do throws(LogError) {
-                let ticket = try store.append([entry(partition, payload)])
-                endBatchAfterThisTurn()
-                try await store.waitUntilDurable(ticket)
-            } catch {
-                failure = error
-                return latency
-            }
-            let end = seams.clock.monotonicNanoseconds
-            latency.record(end - now)
-            now = end
-        }
-        return latency
-    }
-
-    private func endBatchAfterThisTurn() {
-        guard !endsBatch else { return }
-        endsBatch = true
-        seams.scheduler.atEndOfTurn { [self] in
-            endsBatch = false
-            store.endBatch()
         }
     }
 
