@@ -115,10 +115,15 @@ let package = Package(
             "cordwood-crashtest",
             [
                 "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions", "CordwoodCrash",
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodMachine", "CordwoodOptions", "CordwoodCrash",
             ]),
         // The sample of the library in use; on its own it is a package that depends on this one.
         program("cordwood-example", ["Cordwood"], path: "docs/examples/counter/Sources/Counter"),
+
+        // The sample of a machine of one's own that is killed; a package of its own, too.
+        program(
+            "cordwood-crash-example", ["Cordwood", "CordwoodCrash"],
+            path: "docs/examples/crash-trial/Sources/CrashTrial"),
 
         // Tests: one folder a target, plus process tests and the tidy walk.
         tests("CordwoodBaseTests", ["CordwoodBase"]),

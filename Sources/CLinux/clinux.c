@@ -20,7 +20,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -363,4 +365,23 @@ void clinux_keep_freed_memory(void)
 {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+int clinux_limit_descriptors(unsigned int count)
+{
+    struct rlimit limit = {.rlim_cur = count, .rlim_max = count};
+    return or_error(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+int clinux_shut_down_file_system(const char *path, int flushes_journal)
+{
+    // XFS_IOC_GOINGDOWN, which ext4 knows by the same number, and its flags.
+    const unsigned int log_flush = 1, no_log_flush = 2;
+    unsigned int flags = flushes_journal ? log_flush : no_log_flush;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0)
+        return -errno;
+    int result = or_error(ioctl(descriptor, _IOR('X', 125, unsigned int), &flags));
+    close(descriptor);
+    return result;
 }

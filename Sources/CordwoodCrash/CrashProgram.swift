@@ -1,83 +1,142 @@
 import CordwoodPlatform
 import Foundation
 
-/// The command line of a program that kills its subjects: `kill`, and the hidden `worker` that it starts itself as.
+/// The command line of a program that puts subjects to the test: one command a trial, and the hidden `worker` that it
+/// starts itself as.
 public struct CrashProgram: Sendable {
-    public static let synopsis = """
-        kill [SUBJECT] [--cycles 100] [--seed 1] [--seconds 3600] [--io auto|uring|posix] [--directory DIR]
-        """
+    private static var trials: [(name: String, trial: any Trial.Type)] {
+        [
+            ("kill", KillCycles.self), ("faults", FaultRounds.self), ("filesystem", FileSystemCycles.self),
+            ("powercut", PowerCuts.self), ("disk", DiskFaults.self), ("limits", LimitCycles.self),
+        ]
+    }
 
     private let program: String
     private let subjects: [(name: String, subject: any CrashSubject)]
 
-    /// The first subject is killed when none is named.
+    /// The first subject is the one when none is named.
     public init(_ program: String, _ subjects: [(name: String, subject: any CrashSubject)]) {
         self.program = program
         self.subjects = subjects
     }
 
-    /// True for the command that a program starts itself with.
-    public static func isWorker(_ command: String) -> Bool { command == CrashWorker.name }
-
-    /// One life, as the words behind the command ask for it; returns the exit code.
-    public func work(_ arguments: [String]) -> Int32 {
-        guard let worker = CrashWorker(arguments),
-            let subject = subjects.first(where: { $0.name == worker.subject })?.subject
-        else { return CrashWorker.Outcome.usage.rawValue }
-        return worker.run(subject).rawValue
+    /// The commands, with a line of explanation each.
+    public static var synopses: [String] {
+        trials.map { "\($0.name) [SUBJECT] [OPTION VALUE]...    \($0.trial.summary)" }
     }
 
-    /// Kills as the words behind the command ask for it. Returns 0 when all that was acknowledged was always there, 1
-    /// when it was not, 2 for a wrong call.
-    public func kill(_ arguments: [String]) -> Int32 {
-        let defaults = ["cycles": "100", "seed": "1", "seconds": "3600", "io": "auto", "directory": ""]
-        guard let flags = Flags(arguments, defaults: defaults), flags.words.count <= 1,
-            let seed = UInt64(flags["seed"]), let cycles = flags.number("cycles"),
-            let seconds = flags.number("seconds"), let io = Platform.Choice(rawValue: flags["io"]),
-            let subject = subjects.first(where: { flags.words.isEmpty || $0.name == flags.words[0] })?.name
+    /// Runs the command that this process was started with, and ends it.
+    public func main() -> Never {
+        let arguments = CommandLine.arguments.dropFirst()
+        guard let command = arguments.first, has(command) else {
+            if arguments.first == "--help" {
+                print(usage)
+                exit(CrashWorker.Outcome.done.rawValue)
+            }
+            tell(usage)
+            exit(CrashWorker.Outcome.usage.rawValue)
+        }
+        exit(run(command, Array(arguments.dropFirst())))
+    }
+
+    public func has(_ command: String) -> Bool {
+        command == CrashWorker.name || CrashProgram.trials.contains { $0.name == command }
+    }
+
+    /// What a command may be given.
+    public var usage: String {
+        """
+        usage: \(program) COMMAND [SUBJECT] [OPTION VALUE]...
+          \(CrashProgram.synopses.joined(separator: "\n  "))
+        subjects: \(subjects.map(\.name).joined(separator: ", "))
+        options:
+          --cycles 100         how often; each cycle draws anew
+          --seed 1             the draws come from it
+          --seconds 3600       ends after the cycle that this time ends in
+          --io auto            auto, uring or posix
+          --kind ext4          ext4 or xfs, where file systems are made
+          --fault NAME         of 'disk': eio, full or slow; all in turn otherwise
+          --directory DIR      where files are made
+        Ends with 0 when all promises held, 1 when one was broken, 2 after a wrong call. What is needed and not there is
+        named in a line that begins with 'skipped:'.
+        """
+    }
+
+    /// Runs a command, and returns the exit code: 0 when all promises held, or the command cannot be run here; 1 when
+    /// one was broken; 2 for a wrong call.
+    public func run(_ command: String, _ arguments: [String]) -> Int32 {
+        if command == CrashWorker.name { return work(arguments) }
+        if arguments.contains("--help") {
+            print(usage)
+            return CrashWorker.Outcome.done.rawValue
+        }
+        guard let trial = CrashProgram.trials.first(where: { $0.name == command })?.trial,
+            var options = parse(arguments)
         else {
-            FileHandle.standardError.write(
-                Data(
-                    "usage: \(program) \(Self.synopsis)\nsubjects: \(subjects.map(\.name).joined(separator: ", "))\n"
-                        .utf8))
+            tell(usage)
             return CrashWorker.Outcome.usage.rawValue
         }
         do {
-            let scratch = try ScratchFolder(in: flags["directory"])
-            var options = KillCycles.Options(subject: subject, seed: seed, folder: scratch.path)
-            options.cycles = cycles
-            options.seconds = Double(seconds)
-            options.io = io
-            options.progress = { FileHandle.standardError.write(Data("\($0)\n".utf8)) }
-            var trial = KillCycles(options)
-            do {
-                try trial.run()
-            } catch {
-                scratch.isKept = true
-                print("FAIL \(error)")
-                print(
-                    "again: \(program) kill \(subject) --seed \(seed) --cycles \(trial.report.cycles + 1) "
-                        + "--io \(io.rawValue)")
-                return CrashWorker.Outcome.violation.rawValue
-            }
-            print("\(subject), seed \(seed), \(io.rawValue):\n\(trial.report)")
-            return CrashWorker.Outcome.done.rawValue
+            let scratch = try ScratchFolder(in: options.folder)
+            options.folder = scratch.path
+            return run(trial.init(options), command, options, scratch).rawValue
         } catch {
             print("FAIL \(error)")
             return CrashWorker.Outcome.violation.rawValue
         }
     }
-}
 
-extension KillCycles.Report: CustomStringConvertible {
-    var description: String {
-        var lines = [
-            "  \(cycles) cycles in \(Int(seconds)) s, \(directories) directories",
-            "  \(acknowledged) operations acknowledged, all there",
+    private func parse(_ arguments: [String]) -> TrialOptions? {
+        let defaults = [
+            "cycles": "100", "seed": "1", "seconds": "3600", "io": "auto", "kind": "ext4", "fault": "", "directory": "",
         ]
-        for (moment, count) in kills.sorted(by: { $0.key < $1.key }) { lines.append("  killed \(moment): \(count)") }
-        lines.append("  ended before their kill: \(endedInOrder)")
-        lines.append("  recoveries killed: \(killsInRecovery), compared with undisturbed ones: \(recoveriesCompared)")
-        return lines.joined(separator: "\n")
+        guard let flags = Flags(arguments, defaults: defaults), flags.words.count <= 1,
+            let seed = UInt64(flags["seed"]), let cycles = flags.number("cycles"),
+            let seconds = flags.number("seconds"), let io = Platform.Choice(rawValue: flags["io"]),
+            let kind = LoopImage.Kind(rawValue: flags["kind"]),
+            let subject = subjects.first(where: { flags.words.isEmpty || $0.name == flags.words[0] })?.name
+        else { return nil }
+        var options = TrialOptions(subject: subject)
+        options.seed = seed
+        options.cycles = cycles
+        options.seconds = Double(seconds)
+        options.io = io
+        options.kind = kind
+        options.fault = flags["fault"]
+        options.folder = flags["directory"]
+        options.progress = { tell($0) }
+        return options
+    }
+
+    private func run(
+        _ trial: any Trial, _ command: String, _ options: TrialOptions, _ scratch: ScratchFolder
+    ) -> CrashWorker.Outcome {
+        var trial = trial
+        do {
+            try trial.run()
+            print("\(command) \(options.subject), seed \(options.seed), \(options.io.rawValue):\n\(trial.table)")
+            return .done
+        } catch let error as Skipped {
+            print("skipped: \(error)")
+            return .done
+        } catch {
+            scratch.isKept = true
+            print("FAIL seed \(options.seed), \(error)\nkept in \(scratch.path)")
+            print(
+                "again: \(program) \(command) \(options.subject) --seed \(options.seed) --io \(options.io.rawValue) "
+                    + "--kind \(options.kind.rawValue) --cycles \(trial.cyclesDone + 1)")
+            return .violation
+        }
+    }
+
+    /// One life, as the words behind the command ask for it.
+    private func work(_ arguments: [String]) -> Int32 {
+        guard let worker = CrashWorker(arguments),
+            let subject = subjects.first(where: { $0.name == worker.subject })?.subject
+        else { return CrashWorker.Outcome.usage.rawValue }
+        return worker.run(subject).rawValue
     }
 }
+
+/// Says something beside the results.
+private func tell(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

@@ -17,6 +17,9 @@ public struct CrashLife {
     /// How many operations it may do; 0 opens, judges and closes.
     public var operations: Int
     public var ledger: Ledger
+    /// A file that fills the disk, if there is one: a subject that finds the disk full removes it once it has seen what
+    /// it wanted to see, and must then go on without being opened again.
+    public var filler = ""
 }
 
 /// A promise was broken.

@@ -8,6 +8,7 @@ import Glibc
 ///     life SEED          a life begins; what it does is drawn from the seed
 ///     begun N            its operation N is about to be asked for
 ///     done N...          it is acknowledged; the numbers behind N say how
+///     refused N          it was turned down, and is not done
 ///     failed             the store said that it can do no more
 ///     found N...         what the next opening found of it
 ///
@@ -20,6 +21,8 @@ public final class Ledger {
         public var begun = 0
         /// The numbers of each line that acknowledges.
         public var acknowledgements: [[UInt64]] = []
+        /// Operations that were turned down.
+        public var refused = Set<Int>()
         public var hasFailed = false
         /// An acknowledgement stands behind the failure.
         public var acknowledgedAfterFailure = false
@@ -34,9 +37,12 @@ public final class Ledger {
     private let descriptor: Int32
     /// Called before each line; a harness ends the process there.
     var beforeLine: (String) -> Void = { _ in }
+    /// Gives each acknowledgement one number more.
+    var stamp: (() -> UInt64)?
 
-    /// Opens the ledger at a path and reads what it tells, or begins one.
-    public init(path: String) throws(IOError) {
+    /// Opens the ledger at a path and reads what it tells, or begins one. One that another process writes is only
+    /// watched.
+    public init(path: String, isWatched: Bool = false) throws(IOError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             throw IOError(.other, operation: "open", subject: path, errorNumber: errno)
@@ -48,7 +54,7 @@ public final class Ledger {
         }
         // A line without its end was being told when the kill came: what it speaks of has not happened.
         let whole = text.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-        if whole < text.count { ftruncate(descriptor, off_t(whole)) }
+        if whole < text.count, !isWatched { ftruncate(descriptor, off_t(whole)) }
         for line in text[..<whole].split(separator: UInt8(ascii: "\n")) {
             take(String(decoding: line, as: UTF8.self).split(separator: " "))
         }
@@ -67,6 +73,7 @@ public final class Ledger {
             case "done":
                 lives[last].acknowledgements.append(numbers)
                 if lives[last].hasFailed { lives[last].acknowledgedAfterFailure = true }
+            case "refused": lives[last].refused.formUnion(numbers.map { Int($0) })
             case "failed": lives[last].hasFailed = true
             case "found": lives[last].found = numbers
             default: break
@@ -78,7 +85,12 @@ public final class Ledger {
 
     public func begin(lifeOf seed: UInt64) { tell("life", [seed]) }
     public func begun(_ number: Int) { tell("begun", [UInt64(number)]) }
-    public func acknowledged(_ number: Int, _ how: [UInt64] = []) { tell("done", [UInt64(number)] + how) }
+    public func acknowledged(_ number: Int, _ how: [UInt64] = []) {
+        tell("done", [UInt64(number)] + how + (stamp.map { [$0()] } ?? []))
+    }
+
+    /// The operation was turned down, and is not done.
+    public func refused(_ number: Int) { tell("refused", [UInt64(number)]) }
     public func failed() { tell("failed", []) }
     public func found(_ numbers: [UInt64]) { tell("found", numbers) }
 

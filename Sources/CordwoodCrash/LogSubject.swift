@@ -15,29 +15,30 @@ public struct LogSubject: CrashSubject {
         var log = KilledLog()
         for past in ledger.lives {
             guard let found = past.found else { break }
-            try log.settle(seed: past.seed, begun: past.begun, finding: LogSubject.finding(found))
+            try log.settle(past.asTold, finding: LogSubject.finding(found))
         }
         let store = try await open(directory, life.seed, seams)
         // Nothing has happened since what was found last was told.
         let last = ledger.lives.last.flatMap { $0.found == nil ? $0 : nil }
-        let finding = try await log.judge(
-            store, seed: last?.seed ?? 0, begun: last?.begun ?? 0, acknowledged: last?.acknowledged ?? 0)
+        let finding: KilledLog.Finding
+        do {
+            finding = try await log.judge(
+                store, after: last?.asTold ?? KilledLog.Life(seed: 0, begun: 0, acknowledged: 0))
+        } catch LogError.unavailable(let what) {
+            throw StoreFailed(what)
+        }
         if last != nil {
             ledger.found([UInt64(finding.operations), finding.nextIndex.rawValue, finding.digest])
         }
         if life.operations > 0 {
             ledger.begin(lifeOf: life.seed)
-            do {
-                try await log.live(
-                    on: store, seed: life.seed, operations: life.operations, begun: { ledger.begun($0) },
-                    acknowledged: { ledger.acknowledged($0) })
-            } catch let error as LogError where store.state.health != .ok {
-                ledger.failed()
-                try await expectRefusal(store, after: error)
-                throw StoreFailed("\(error)")
-            }
+            try await work(log, store, life, seams)
         }
-        try await store.close()
+        do {
+            try await store.close()
+        } catch {
+            throw StoreFailed("\(error)")
+        }
     }
 
     private func open(_ directory: String, _ seed: UInt64, _ seams: Seams) async throws -> SegmentedLogStore {
@@ -49,6 +50,35 @@ public struct LogSubject: CrashSubject {
         } catch {
             throw OpeningRefused("\(error)")
         }
+    }
+
+    private func work(_ log: KilledLog, _ store: SegmentedLogStore, _ life: CrashLife, _ seams: Seams) async throws {
+        let ledger = life.ledger
+        let relief = life.filler.isEmpty ? nil : DiskRelief(life.filler, store, seams)
+        do {
+            try await log.live(on: store, seed: life.seed, operations: life.operations) { event in
+                switch event {
+                case .begun(let number): ledger.begun(number)
+                case .acknowledged(let number): ledger.acknowledged(number)
+                case .refused(let number):
+                    ledger.refused(number)
+                    relief?.noteRefusal()
+                }
+            }
+        } catch let error as LogError where store.state.health != .ok {
+            ledger.failed()
+            try await expectRefusal(store, after: error)
+            throw StoreFailed("\(error)")
+        } catch LogError.unavailable(let what) {
+            // A read that failed: the log can be written still.
+            ledger.failed()
+            throw StoreFailed(what)
+        } catch LogError.corrupt(let damage) {
+            // What was damaged under way came to light when it was read. What is sound is promised.
+            try? await store.close()
+            throw OpeningRefused("\(damage)")
+        }
+        try await relief?.expectToGoOn()
     }
 
     /// A store that has failed takes nothing more.
@@ -63,5 +93,11 @@ public struct LogSubject: CrashSubject {
         guard numbers.count == 3 else { throw CrashViolation("the ledger has \(numbers) for a finding") }
         return KilledLog.Finding(
             operations: Int(numbers[0]), nextIndex: RaftIndex(numbers[1]), digest: numbers[2])
+    }
+}
+
+extension Ledger.Life {
+    fileprivate var asTold: KilledLog.Life {
+        KilledLog.Life(seed: seed, begun: begun, acknowledged: acknowledged, refused: refused)
     }
 }

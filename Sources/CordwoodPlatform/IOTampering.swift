@@ -34,10 +34,14 @@ package struct IOTampering: Hashable, Sendable, CustomStringConvertible {
         case shorten
         /// A write goes `value` bytes below its place, or above it where there is no room below.
         case redirect
+        /// A write goes to the file that another write went to before it.
+        case misfile
         /// The operation is not done, and completes as though it had been.
         case drop
         /// Its completion is kept back until the next one has arrived, or a moment has passed.
         case hold
+        /// Whoever started the platform is called, and the operation goes on.
+        case call
     }
 
     package var act: Act

@@ -73,12 +73,15 @@ public final class Platform: Sendable {
         try start(io: choice, faults: Faults())
     }
 
-    /// Starts a loop whose I/O goes wrong as told.
+    /// Starts a loop whose I/O goes wrong as told. `onTampering` is called on the loop as each turn comes.
     package static func start(
-        io choice: Choice, tampering: [IOTampering], ring: RingSize = RingSize()
+        io choice: Choice, tampering: [IOTampering], ring: RingSize = RingSize(),
+        onTampering: @escaping @Sendable (IOTampering) -> Void = { _ in }
     ) throws(IOError) -> Platform {
         var faults = Faults(ring: ring)
-        if !tampering.isEmpty { faults.intercept = { TamperingBackend($0, tampering) } }
+        if !tampering.isEmpty {
+            faults.intercept = { TamperingBackend($0, tampering, onTampering: onTampering) }
+        }
         return try start(io: choice, faults: faults)
     }
 

@@ -12,10 +12,18 @@ final class TamperingBackend: IOBackend {
     private var answered: [Completion] = []
     private var held: [Completion] = []
     private var diesOnceSubmitted = false
+    /// The last files that were written to, the latest first.
+    private var written: [Int32] = []
+    private let onTampering: @Sendable (IOTampering) -> Void
 
-    init(_ backend: any IOBackend, _ tamperings: [IOTampering]) {
+    /// `onTampering` hears of each tampering as its turn comes, before anything else happens.
+    init(
+        _ backend: any IOBackend, _ tamperings: [IOTampering],
+        onTampering: @escaping @Sendable (IOTampering) -> Void = { _ in }
+    ) {
         self.backend = backend
         self.tamperings = tamperings
+        self.onTampering = onTampering
         seen = Array(repeating: 0, count: tamperings.count)
     }
 
@@ -24,7 +32,9 @@ final class TamperingBackend: IOBackend {
     var counters: Platform.Counters { backend.counters }
 
     func start(_ operation: Operation, _ token: OperationToken) {
+        noteFile(of: operation)
         guard let tampering = due(for: operation) else { return backend.start(operation, token) }
+        onTampering(tampering)
         switch tampering.act {
         case .killBefore: IOTampering.killThisProcess()
         case .killSubmitted:
@@ -36,6 +46,8 @@ final class TamperingBackend: IOBackend {
         case .refuse: answered.append(Completion(token: token, result: -Int32(tampering.value)))
         case .drop: answered.append(Completion(token: token, result: operation.fullResult))
         case .shorten: backend.start(operation.halved, token)
+        case .call: backend.start(operation, token)
+        case .misfile: backend.start(operation.moved(to: written.count > 1 ? written[1] : nil), token)
         case .redirect: backend.start(operation.moved(by: UInt64(tampering.value)), token)
         }
     }
@@ -86,6 +98,16 @@ final class TamperingBackend: IOBackend {
 
     func close() { backend.close() }
 
+    private func noteFile(of operation: Operation) {
+        switch operation {
+        case .write(let descriptor, _, _, _, _):
+            written.removeAll { $0 == descriptor }
+            written.insert(descriptor, at: 0)
+        case .close(let descriptor): written.removeAll { $0 == descriptor }
+        default: break
+        }
+    }
+
     private func due(for operation: Operation) -> IOTampering? {
         var due: IOTampering?
         for (position, tampering) in tamperings.enumerated() where tampering.kind.counts(operation) {
@@ -105,16 +127,24 @@ extension Operation {
         }
     }
 
-    /// Half of it, by whole blocks where it has that many.
+    /// Half of it, cut where a kernel may cut it: past the page cache a write ends with a sector, and a read that does
+    /// not meet the end of the file with a page.
     fileprivate var halved: Operation {
-        func half(_ count: UInt32) -> UInt32 { count >= 1024 ? count / 2 & ~511 : max(1, count / 2) }
+        func half(_ count: UInt32, _ unit: UInt32) -> UInt32 {
+            count % 512 > 0 ? max(1, count / 2) : max(min(count, unit), count / 2 / unit * unit)
+        }
         return switch self {
         case .write(let descriptor, let from, let count, let offset, let durable):
-            .write(descriptor, from: from, count: half(count), offset: offset, durable: durable)
+            .write(descriptor, from: from, count: half(count, 512), offset: offset, durable: durable)
         case .read(let descriptor, let into, let count, let offset):
-            .read(descriptor, into: into, count: half(count), offset: offset)
+            .read(descriptor, into: into, count: half(count, 4096), offset: offset)
         default: self
         }
+    }
+
+    fileprivate func moved(to other: Int32?) -> Operation {
+        guard case .write(_, let from, let count, let offset, let durable) = self, let other else { return self }
+        return .write(other, from: from, count: count, offset: offset, durable: durable)
     }
 
     fileprivate func moved(by bytes: UInt64) -> Operation {

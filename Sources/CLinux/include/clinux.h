@@ -113,4 +113,11 @@ int clinux_die_with_parent(void);
 // status, or -ETIMEDOUT while it lives.
 int clinux_wait_for_process(int process, long long timeout_milliseconds, int *status);
 
+// Lets the calling process have at most so many descriptors.
+int clinux_limit_descriptors(unsigned int count);
+
+// Shuts down the file system that holds `path` at once, as ext4 and XFS can: what it has not written to its device is
+// lost, but for its journal if that is to be flushed first.
+int clinux_shut_down_file_system(const char *path, int flushes_journal);
+
 #endif

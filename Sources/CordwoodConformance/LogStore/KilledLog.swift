@@ -33,23 +33,36 @@ public struct KilledLog {
 
     public init() {}
 
+    /// A life as it was told.
+    public struct Life: Hashable, Sendable {
+        public var seed: UInt64
+        public var begun: Int
+        public var acknowledged: Int
+        /// Operations that the store turned down for lack of space: they changed nothing.
+        public var refused: Set<Int>
+
+        public init(seed: UInt64, begun: Int, acknowledged: Int, refused: Set<Int> = []) {
+            self.seed = seed
+            self.begun = begun
+            self.acknowledged = acknowledged
+            self.refused = refused
+        }
+    }
+
     /// Takes up a life that is over and whose outcome is known.
-    public mutating func settle(seed: UInt64, begun: Int, finding: Finding) throws {
-        settle(try history(seed: seed, begun: begun)[finding.operations], nextIndex: finding.nextIndex)
+    public mutating func settle(_ life: Life, finding: Finding) throws {
+        settle(try history(of: life).logs[finding.operations], nextIndex: finding.nextIndex)
     }
 
     /// Compares an opened store with what the last life may have left. Throws `ConformanceFailure` when it is nothing
     /// of that.
-    public mutating func judge(
-        _ store: any RaftLogStore, seed: UInt64, begun: Int, acknowledged: Int
-    ) async throws -> Finding {
-        let history = try history(seed: seed, begun: begun)
-        let oracle = RecoveryOracle(history: history, acknowledged: acknowledged, begun: begun)
+    public mutating func judge(_ store: any RaftLogStore, after life: Life) async throws -> Finding {
+        let (history, operations) = try history(of: life)
+        let oracle = RecoveryOracle(history: history, acknowledged: life.acknowledged, begun: life.begun)
         let found = try await LogReading(store)
         guard let number = oracle.match(found) else {
-            let operations = try operations(seed: seed, begun: begun)
             throw ConformanceFailure(
-                "after \(begun) operations of seed \(seed), \(acknowledged) of them acknowledged: found "
+                "after \(life.begun) operations of seed \(life.seed), \(life.acknowledged) of them acknowledged: found "
                     + "\(found.summary); may be \(oracle.summary); the last operations: "
                     + operations.suffix(8).map { "\($0)" }.joined(separator: "; "))
         }
@@ -62,26 +75,33 @@ public struct KilledLog {
         model.apply(.truncate(after: nextIndex.previous))
     }
 
-    /// The log before the first operation of a life and after each one.
-    private func history(seed: UInt64, begun: Int) throws -> [LogModel] {
-        var life = LogLife(seed: seed)
-        var history = [model]
-        for _ in 0..<begun {
-            let operation = life.next(for: history[history.count - 1])
-            history.append(try history[history.count - 1].after(operation))
+    /// The log before the first operation of a life and after each one, and the operations.
+    private func history(of life: Life) throws -> (logs: [LogModel], operations: [WorkloadOperation]) {
+        var draws = LogLife(seed: life.seed)
+        var logs = [model]
+        var operations: [WorkloadOperation] = []
+        while operations.count < life.begun {
+            let before = logs[operations.count]
+            let operation = draws.next(for: before)
+            operations.append(operation)
+            logs.append(life.refused.contains(operations.count) ? before : try before.after(operation))
         }
-        return history
+        return (logs, operations)
     }
 
-    private func operations(seed: UInt64, begun: Int) throws -> [WorkloadOperation] {
-        var life = LogLife(seed: seed)
-        return try history(seed: seed, begun: begun).dropLast().map { life.next(for: $0) }
+    /// What is told while a log lives, each with the operation's number.
+    public enum Event: Hashable, Sendable {
+        /// It is about to be asked for.
+        case begun(Int)
+        case acknowledged(Int)
+        /// The store turned it down for lack of space.
+        case refused(Int)
     }
 
-    /// Lives: works on a store until `operations` have been done, telling before each operation that it is begun and
-    /// after it, or later, that it is acknowledged.
+    /// Lives: works on a store until `operations` have been done, and tells of each before it is begun and when it is
+    /// acknowledged.
     public func live(
-        on store: any RaftLogStore, seed: UInt64, operations: Int, begun: (Int) -> Void, acknowledged: (Int) -> Void
+        on store: any RaftLogStore, seed: UInt64, operations: Int, tell: (Event) -> Void
     ) async throws {
         var life = LogLife(seed: seed)
         var present = model
@@ -90,15 +110,19 @@ public struct KilledLog {
         while number < operations {
             number += 1
             let operation = life.next(for: present)
-            begun(number)
-            let ticket = try await operation.perform(on: store, present)
-            if let ticket { unawaited.append((number, ticket)) } else { acknowledged(number) }
-            present = try present.after(operation)
+            tell(.begun(number))
+            let answer = try await operation.ask(store, present)
+            switch answer {
+            case .waiting(let ticket): unawaited.append((number, ticket))
+            case .durable: tell(.acknowledged(number))
+            case .refused: tell(.refused(number))
+            }
+            if answer != .refused { present = try present.after(operation) }
             if life.endsBatch() { store.endBatch() }
             guard life.awaits() || number == operations else { continue }
             store.endBatch()
             for waiting in unawaited where try await isDurable(waiting.ticket, in: store) {
-                acknowledged(waiting.number)
+                tell(.acknowledged(waiting.number))
             }
             unawaited = []
         }
@@ -144,6 +168,32 @@ private struct LogLife {
 }
 
 extension WorkloadOperation {
+    /// True for what a full disk has no room for; all else must be possible.
+    fileprivate var needsSpace: Bool {
+        switch self {
+        case .append, .batchOfSingles, .replaceSuffix, .exportAndInstall: true
+        default: false
+        }
+    }
+
+    /// What a store says to an operation.
+    fileprivate enum Answer: Hashable {
+        case waiting(LogTicket)
+        case durable
+        /// It has no space for it, and nothing has changed.
+        case refused
+    }
+
+    fileprivate func ask(_ store: any RaftLogStore, _ model: LogModel) async throws -> Answer {
+        do {
+            guard let ticket = try await perform(on: store, model) else { return .durable }
+            return .waiting(ticket)
+        } catch {
+            guard needsSpace, let error = error as? LogError, case .noSpace = error else { throw error }
+            return .refused
+        }
+    }
+
     /// Asks the store for it. Returns what to wait for, or nil when it is durable already.
     fileprivate func perform(on store: any RaftLogStore, _ model: LogModel) async throws -> LogTicket? {
         switch self {

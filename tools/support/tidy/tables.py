@@ -53,9 +53,10 @@ ROOMS = {
     },
     "cordwood-crashtest": {
         "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodOptions", "CordwoodCrash",
+        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodMachine", "CordwoodOptions", "CordwoodCrash",
     },
     "cordwood-example": {"Cordwood"},
+    "cordwood-crash-example": {"Cordwood", "CordwoodCrash"},
 }
 
 PROGRAMS = {room for room in ROOMS if room.startswith("cordwood-")}
