@@ -131,7 +131,7 @@ struct DiskFaults: Trial {
     ) throws {
         let daemon = try daemon(for: fault, path, extents, folder, random)
         defer { daemon.stop() }
-        let image = try LoopImage(options.kind, in: folder, backing: daemon.exported, direct: fault != .slow)
+        let image = try LoopImage(options.kind, in: folder, backing: daemon.exported)
         defer { image.close() }
         var tally = tallies[fault, default: Tally()]
         tally.cycles += 1

@@ -13,7 +13,7 @@ struct CrashProgramTests {
             "kill log --io uring --cycles 100 --seconds 4", "kill log --io posix --cycles 50 --seconds 3",
             "kill node --cycles 40 --seconds 3", "faults log --cycles 1", "filesystem log --kind ext4 --seconds 2",
             "filesystem node --kind xfs --seconds 2", "powercut log --cycles 12 --seconds 2",
-            "disk log --fault full --cycles 1",
+            "disk log --fault eio --cycles 2", "disk log --fault full --cycles 1",
             "disk log --fault slow --cycles 1",
             "limits log --cycles 4",
         ])
