@@ -19,8 +19,10 @@ func program(_ name: String, _ dependencies: [String], path: String? = nil) -> T
         name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: path, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [String]) -> Target {
-    .testTarget(name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, swiftSettings: settings)
+func tests(_ name: String, _ dependencies: [String], exclude: [String] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, exclude: exclude,
+        swiftSettings: settings)
 }
 
 let package = Package(
@@ -115,10 +117,14 @@ let package = Package(
             "cordwood-crashtest",
             [
                 "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodMachine", "CordwoodOptions", "CordwoodCrash",
+                "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
+                "CordwoodNode", "CordwoodOptions", "CordwoodCrash",
             ]),
-        // The sample of the library in use; on its own it is a package that depends on this one.
+        // The samples of the library in use; each on its own is a package that depends on this one.
         program("cordwood-example", ["Cordwood"], path: "docs/examples/counter/Sources/Counter"),
+        program(
+            "cordwood-conformance-example", ["CordwoodConformance"],
+            path: "docs/examples/conformance/Sources/Conformance"),
 
         // The sample of a machine of one's own that is killed; a package of its own, too.
         program(
@@ -166,7 +172,7 @@ let package = Package(
             "CordwoodConformanceTests",
             [
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
-                "CordwoodMachine", "CordwoodConformance",
+                "CordwoodMachine", "CordwoodEvents", "CordwoodConformance",
             ]),
         tests(
             "CordwoodInspectTests",
@@ -174,8 +180,26 @@ let package = Package(
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
                 "CordwoodMachine", "CordwoodEvents", "cordwood-inspect",
             ]),
+        tests(
+            "DecoderTests",
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
+                "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
+            ], exclude: ["Fuzzer"]),
         .target(name: "ProcessTestSupport", path: "Tests/ProcessTestSupport", swiftSettings: settings),
         tests("ProcessTests", ["ProcessTestSupport"]),
         tests("TidyTests", ["ProcessTestSupport"]),
     ]
 )
+
+// The fuzzer is made of the same drivers as the tests. It sees the rooms' insides and needs a runtime of its own, so it
+// is there for `tools/fuzz` alone.
+if Context.environment["CORDWOOD_FUZZ"] != nil, let tests = package.targets.first(where: { $0.name == "DecoderTests" })
+{
+    package.targets.removeAll { $0.name == tests.name }
+    package.targets.append(
+        .executableTarget(
+            name: "cordwood-fuzz", dependencies: tests.dependencies, path: "Tests/DecoderTests",
+            exclude: ["CorpusTests.swift", "ExportTests.swift"], sources: ["Drivers", "Fuzzer"],
+            swiftSettings: settings))
+}

@@ -58,6 +58,16 @@ public struct ByteReader {
         return UniqueID(high: high, low: low)
     }
 
+    /// A number that counts on from what it is. Nothing that counts comes near the end of its range; what does is
+    /// refused, since arithmetic behind this door would trap.
+    @inlinable
+    @inline(__always)
+    public mutating func position<Value: Ordinal>(_ type: Value.Type = Value.self) throws(DecodeError) -> Value {
+        let value = try integer(UInt64.self)
+        guard value < UInt64(Int64.max) else { throw .invalid(field: "number near the end of its range", value: value) }
+        return Value(rawValue: value)
+    }
+
     @inlinable
     @inline(__always)
     public mutating func ordinal<Value: Ordinal>(_ type: Value.Type = Value.self) throws(DecodeError) -> Value {

@@ -82,7 +82,7 @@ extension EventStore {
     private func load(_ reader: inout ByteReader) throws(DecodeError) {
         try reader.expect(Self.snapshotMagic, "snapshot magic")
         try reader.expect(Self.snapshotFormat, "snapshot format")
-        lastAppliedIndex = try reader.ordinal()
+        lastAppliedIndex = try reader.position()
         let eventCount: UInt32 = try reader.integer()
         let streamCount: UInt32 = try reader.integer()
         let runCount: UInt32 = try reader.integer()

@@ -33,7 +33,7 @@ extension Node {
                 var marks: [(PartitionID, PartitionLogIndex)] = []
                 while reader.remaining > 0 {
                     let partition = PartitionID(UInt64(try reader.integer(UInt32.self)))
-                    marks.append((partition, try reader.ordinal()))
+                    marks.append((partition, try reader.position()))
                 }
                 return marks
             }

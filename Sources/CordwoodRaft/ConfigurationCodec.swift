@@ -25,7 +25,7 @@ extension ConfigurationChange {
         var steps: [Step] = []
         for _ in 0..<count {
             let code = try reader.integer(UInt8.self)
-            let replica = try reader.ordinal(ReplicaID.self)
+            let replica = try reader.position(ReplicaID.self)
             guard let step = Step(code: code, replica: replica) else {
                 throw .invalid(field: "configuration step", value: UInt64(code))
             }
@@ -83,7 +83,7 @@ extension GroupConfiguration {
         func list(_ reader: inout ByteReader) throws(DecodeError) -> [ReplicaID] {
             let count = Int(try reader.integer(UInt16.self))
             var replicas: [ReplicaID] = []
-            for _ in 0..<count { replicas.append(try reader.ordinal()) }
+            for _ in 0..<count { replicas.append(try reader.position()) }
             return replicas
         }
         let flags = try reader.integer(UInt8.self)

@@ -63,6 +63,19 @@ struct SparseBytes: Sendable {
         }
     }
 
+    /// The pages that are not all zeros, up to the end of the file.
+    func forEachPage(_ body: (Int, UnsafeRawBufferPointer) -> Void) {
+        for (number, page) in pages.enumerated() {
+            guard let page else { continue }
+            page.withUnsafeBytes { bytes in
+                let start = UInt64(number * SparseBytes.pageBytes)
+                let visible = UnsafeRawBufferPointer(
+                    rebasing: bytes.prefix(Int(clamping: size > start ? size - start : 0)))
+                if !SparseBytes.isZero(visible) { body(number, visible) }
+            }
+        }
+    }
+
     /// Compares each byte with the one before it, in one call.
     private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let start = bytes.baseAddress, bytes.count > 0 else { return true }

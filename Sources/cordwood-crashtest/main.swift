@@ -3,7 +3,7 @@ import Foundation
 
 let commands: [any Command.Type] = [
     RaftScenariosCommand.self, EnumerateCommand.self, DamageCommand.self, LogStoreCommand.self,
-    SimulateCommand.self, ClusterCommand.self, FailoverCommand.self, CalmCommand.self,
+    SimulateCommand.self, ClusterCommand.self, FailoverCommand.self, CalmCommand.self, MutantsCommand.self,
 ]
 let synopses = (commands.map { $0.synopsis } + CrashProgram.synopses).map { "  " + $0 }.joined(separator: "\n")
 let usage = "usage: cordwood-crashtest COMMAND\n" + synopses

@@ -213,6 +213,21 @@ import Testing
         #expect(subject.dispatcher.watermark(of: 0) == 2)
     }
 
+    @Test func theWatermarkNeverFallsWhenAMachineStartsAgain() throws {
+        let subject = Subject()
+        for _ in 0..<6 { try subject.append(0) }
+        subject.commit()
+        for index in 1...6 as ClosedRange<UInt64> { try subject.apply(0, PartitionLogIndex(index), events: 2) }
+        #expect(subject.dispatcher.watermark(of: 0) == 12)
+        // The machine is made anew from a snapshot, and applies again what came behind it.
+        try subject.dispatcher.restoreApplied(0, 2, raftIndex: 2, eventCount: 4)
+        #expect(subject.dispatcher.watermark(of: 0) == 12)
+        for index in 3...6 as ClosedRange<UInt64> {
+            try subject.apply(0, PartitionLogIndex(index), events: 2)
+            #expect(subject.dispatcher.watermark(of: 0) == 12)
+        }
+    }
+
     @Test func onlyThePartitionThatHoldsTheFloorIsPinnedAndIdleOnesHoldNothing() throws {
         let subject = Subject { $0.maxPinnedBytes = 8 << 20 }
         try subject.append(0, bytes: 1 << 20)

@@ -138,4 +138,28 @@ import Testing
             #expect(derived == nil)
         }
     }
+
+    @Test func aSnapshotOfAnotherLogIsPassedOver() throws {
+        let world = VirtualWorld(seed: 6)
+        let (entries, checkpoint) = try world.run { seams in
+            let bench = Bench(seams)
+            try work(bench, 30)
+            _ = await bench.settle()
+            try await bench.pool.persistAll()
+            // Sound in itself, for an index that this log has, with another history before it.
+            let line = try #require(bench.pool.lines.first { $0.partition == 0 })
+            try await bench.snapshots.write(
+                SnapshotHeader(
+                    partition: 0, index: line.persisted, raftIndex: line.raftIndex, term: 1,
+                    chain: ChainValue(high: 1, low: 1), eventCount: 10),
+                bytes(of: 999) + bytes(of: 10), keeping: 2)
+            return (bench.entries, bench.checkpoint)
+        }
+        try VirtualWorld(seed: 7, disk: world.disk.image).run { seams in
+            let bench = Bench(seams, log: entries, checkpoint: checkpoint)
+            _ = try await bench.recover(checkpoint: checkpoint)
+            for partition in 0..<3 as Range<UInt64> { _ = await bench.machine.machine(of: PartitionID(partition)) }
+            expectState(bench, entries, "beside a snapshot of another log")
+        }
+    }
 }

@@ -52,4 +52,56 @@ import Testing
             #expect(found.isEmpty)
         }
     }
+
+    @Test func aSnapshotWithAnyByteChangedIsNotThere() throws {
+        let state: [UInt8] = (0..<300).map { UInt8(truncatingIfNeeded: $0) }
+        let world = VirtualWorld(seed: 3)
+        try world.run { seams in
+            try await SnapshotStore(directory: "snapshots", seams: seams).write(header(7, 10), state, keeping: 2)
+        }
+        let image = world.disk.image.flushed()
+        let path = try #require(image.paths.first { $0.hasSuffix(".snapshot") })
+        for offset in 0..<UInt64(image.contents(path)?.count ?? 0) {
+            var damaged = image
+            damaged.flip(path, at: offset, mask: 1 << UInt8(offset % 8))
+            try VirtualWorld(seed: 4, disk: damaged).run { seams in
+                let found = try await SnapshotStore(directory: "snapshots", seams: seams).read(7, 10)
+                #expect(found == nil, "byte \(offset)")
+            }
+        }
+        try VirtualWorld(seed: 4, disk: image).run { seams in
+            let found = try await SnapshotStore(directory: "snapshots", seams: seams).read(7, 10)
+            #expect(found?.state == state)
+        }
+    }
+
+    @Test func aPowerCutAtAnyMomentLeavesWholeSnapshotsAndTheLastOneThatWasWritten() throws {
+        let world = VirtualWorld(seed: 5)
+        var moments: [(image: DiskImage, written: UInt64)] = []
+        var written: UInt64 = 0
+        world.disk.onCrashPoint = { moments.append(($0.image, written)) }
+        try world.run { seams in
+            let store = SnapshotStore(directory: "snapshots", seams: seams)
+            for index in 1...4 as ClosedRange<UInt64> {
+                try await store.write(
+                    header(7, index), [UInt8](repeating: UInt8(index), count: 3000), keeping: Int(index % 2))
+                written = index
+            }
+        }
+        moments.append((world.disk.image, written))
+        for (number, moment) in moments.enumerated() {
+            for state in moment.image.crashStates(limit: 12, exhaustiveUnits: 3, seed: UInt64(number)) {
+                try VirtualWorld(seed: 6, disk: state).run { seams in
+                    let store = SnapshotStore(directory: "snapshots", seams: seams)
+                    let found = try await store.list(7)
+                    for header in found {
+                        let snapshot = try await store.read(7, header.index)
+                        let expected = [UInt8](repeating: UInt8(header.index.rawValue), count: 3000)
+                        #expect(snapshot?.state == expected, "moment \(number), snapshot \(header.index)")
+                    }
+                    #expect((found.first?.index.rawValue ?? 0) >= moment.written, "moment \(number)")
+                }
+            }
+        }
+    }
 }

@@ -27,3 +27,15 @@ struct ExampleTests {
         #expect((1..<100).contains(lines))
     }
 }
+
+/// `docs/examples/conformance`, the sample of the kits in use, as a program of this package.
+@Suite("The conformance example", .timeLimit(.minutes(2)))
+struct ConformanceExampleTests {
+    @Test("finds nothing wrong with its machine and its store")
+    func passes() throws {
+        let run = try Command(Checkout.program("cordwood-conformance-example"), seconds: 100)
+        #expect(run.exitCode == 0, "\(run.said)")
+        #expect(run.output.contains("machine under power cuts"))
+        #expect(run.output.contains("log store: "))
+    }
+}

@@ -1,5 +1,6 @@
 import CordwoodBase
-import CordwoodRaft
+public import CordwoodIO
+public import CordwoodRaft
 
 /// A workload whose every I/O operation is a place to crash at: short, and made for one operation of the log.
 public struct CrashScript: Sendable, CustomStringConvertible {
@@ -12,6 +13,28 @@ public struct CrashScript: Sendable, CustomStringConvertible {
     }
 
     public var description: String { name }
+
+    /// The workload on stores that `opening` opens in a world; called again and again, each time in another one.
+    public func workload(
+        opening: @escaping @Sendable (Seams) async throws -> any RaftLogStore
+    ) -> CrashWorkload {
+        CrashWorkload(name) { [body] in
+            var subject = CrashSubject<LogReading>(
+                from: LogReading(LogModel()),
+                run: { seams, ledger in try await body(RecordedLog(try await opening(seams), ledger)) },
+                read: { seams in
+                    let store = try await opening(seams)
+                    guard store.state.health == .ok else {
+                        throw ConformanceFailure("the store is \(store.state.health) after a crash")
+                    }
+                    try expectEqual(store.durableIndex.next, store.nextIndex, "durable + 1 after opening")
+                    return try await LogReading(store)
+                })
+            subject.match = LogReading.match
+            subject.describe = \.summary
+            return subject
+        }
+    }
 
     /// The workloads of the crash harness; "7/15" is row 15 of the contract's nasty cases. Segments of
     /// 64 KiB or less make those roll that say so.

@@ -74,11 +74,11 @@ public struct DamageSweep: Sendable {
     ) throws -> Subject {
         let world = VirtualWorld(seed: seed)
         let oracle = try world.run { [opening] seams in
-            let log = RecordedLog(try await opening(seams))
+            let oracle = CrashLedger(LogReading(LogModel()))
+            let log = RecordedLog(try await opening(seams), oracle)
             try await script(log)
             try await log.store.close()
-            return RecoveryOracle(
-                history: log.history, acknowledged: log.acknowledged, begun: log.history.count - 1)
+            return RecoveryOracle(history: oracle.history, acknowledged: oracle.acknowledged, begun: oracle.begun)
         }
         return Subject(image: world.disk.image.flushed(), oracle: oracle)
     }

@@ -58,7 +58,8 @@ public struct KilledLog {
     /// of that.
     public mutating func judge(_ store: any RaftLogStore, after life: Life) async throws -> Finding {
         let (history, operations) = try history(of: life)
-        let oracle = RecoveryOracle(history: history, acknowledged: life.acknowledged, begun: life.begun)
+        let oracle = RecoveryOracle(
+            history: history.map { LogReading($0) }, acknowledged: life.acknowledged, begun: life.begun)
         let found = try await LogReading(store)
         guard let number = oracle.match(found) else {
             throw ConformanceFailure(

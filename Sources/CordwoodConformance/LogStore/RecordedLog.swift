@@ -8,19 +8,16 @@ public import CordwoodRaft
 public final class RecordedLog {
     public let store: any RaftLogStore
 
-    /// The log before the first operation and after each one.
-    private(set) var history: [LogModel]
-    /// How many operations have been acknowledged, each with all before it.
-    private(set) var acknowledged = 0
+    /// The log as it is once everything that was begun is done.
+    private(set) var model = LogModel()
 
+    private let ledger: CrashLedger<LogReading>
     private var unawaited: [(number: Int, ticket: LogTicket)] = []
 
-    public init(_ store: any RaftLogStore) {
+    init(_ store: any RaftLogStore, _ ledger: CrashLedger<LogReading>) {
         self.store = store
-        history = [LogModel()]
+        self.ledger = ledger
     }
-
-    var model: LogModel { history[history.count - 1] }
 
     // MARK: Operations
 
@@ -81,10 +78,9 @@ public final class RecordedLog {
                 index: index, term: term, chain: ChainValue(high: index.rawValue, low: term.rawValue))
         }
         next.apply(.compact(try boundary ?? next.boundary(at: index)))
-        history.append(next)
-        let number = history.count - 1
+        let number = begin(next)
         try await store.compact(through: index, boundary: boundary)
-        acknowledge(number)
+        ledger.acknowledge(number)
     }
 
     /// Exports a range of the log and installs it in its own place, which drops what follows it.
@@ -92,10 +88,9 @@ public final class RecordedLog {
         let exported = try await store.export(range)
         var next = model
         next.apply(.truncate(after: range.upperBound.previous))
-        history.append(next)
-        let number = history.count - 1
+        let number = begin(next)
         try await store.install(exported, at: range.lowerBound)
-        acknowledge(number)
+        ledger.acknowledge(number)
     }
 
     /// Ends the batch and waits for everything that was begun.
@@ -103,17 +98,17 @@ public final class RecordedLog {
         store.endBatch()
         for (number, ticket) in unawaited {
             do { try await store.waitUntilDurable(ticket) } catch LogError.stale { continue }
-            acknowledge(number)
+            ledger.acknowledge(number)
         }
         unawaited = []
     }
 
-    private func begun(_ next: LogModel, _ ticket: LogTicket) {
-        history.append(next)
-        unawaited.append((history.count - 1, ticket))
-    }
+    private func begun(_ next: LogModel, _ ticket: LogTicket) { unawaited.append((begin(next), ticket)) }
 
-    private func acknowledge(_ number: Int) { acknowledged = max(acknowledged, number) }
+    private func begin(_ next: LogModel) -> Int {
+        model = next
+        return ledger.begin(LogReading(next))
+    }
 }
 
 /// All that a store holds, read through its contract.

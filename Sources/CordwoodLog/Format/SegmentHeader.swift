@@ -53,8 +53,8 @@ public struct SegmentHeader: Hashable, Sendable {
         case unsupported(String)
     }
 
-    private static let checksumOffset = LogFormat.segmentHeaderBytes - 8
-    private static let checksumSeed: UInt64 = 0x7365_676D_656E_7431
+    static let checksumOffset = LogFormat.segmentHeaderBytes - 8
+    static let checksumSeed: UInt64 = 0x7365_676D_656E_7431
 
     /// Fills the first 4 KiB of `bytes`.
     public func encode(into bytes: UnsafeMutableRawBufferPointer) {

@@ -31,7 +31,7 @@ public struct PartitionExport: Sendable {
     static let headerBytes = 72
     static let trailerBytes = 16
     private static let carrierBytes = 16
-    private static let checksumSeed: UInt64 = 0x7061_7274_4578_706F
+    static let checksumSeed: UInt64 = 0x7061_7274_4578_706F
     /// What the least record takes.
     private static let smallestRecord = PartitionRecord.payloadOffset
 

@@ -169,7 +169,8 @@ extension PartitionLogStore {
 
     /// Segments before `first` may be gone; from there on none may be missing.
     private func checkContiguous(first: SegmentID) throws(LogError) {
-        segments.removeAll { $0.id < first && $0.id != segments[segments.count - 1].id }
+        let newest = segments.last?.id
+        segments.removeAll { $0.id < first && $0.id != newest }
         guard let oldest = segments.first, oldest.id <= first || first == .none else {
             throw .corrupt(damage(.missing, segments.first?.path ?? "", 0..<0, "segment \(first) is missing"))
         }

@@ -139,20 +139,10 @@ public final class SnapshotStore {
         _ partition: PartitionID, _ index: PartitionLogIndex
     ) async throws(IOError) -> (header: SnapshotHeader, state: [UInt8])? {
         let path = "\(try await shard(partition))/\(name(partition, index))"
-        guard let bytes = try await seams.files.contents(of: path), bytes.count >= Self.headerBytes + Self.trailerBytes
-        else {
-            return nil
-        }
-        let end = bytes.count - Self.trailerBytes
-        return bytes.withUnsafeBytes { raw in
-            var trailer = ByteReader(raw, offset: end)
-            guard let stored = try? trailer.chainValue(),
-                Checksum.xxh3Wide(UnsafeRawBufferPointer(rebasing: raw[..<end]), seed: Self.magic) == stored,
-                let header = Self.decode(raw), header.partition == partition, header.index == index,
-                Self.stateBytes(raw) == UInt64(end - Self.headerBytes)
-            else { return nil }
-            return (header, [UInt8](raw[Self.headerBytes..<end]))
-        }
+        guard let bytes = try await seams.files.contents(of: path),
+            let snapshot = Self.decode(bytes), snapshot.header.partition == partition, snapshot.header.index == index
+        else { return nil }
+        return snapshot
     }
 
     /// Puts a snapshot on disk, durable on return, and removes all but the newest `keeping`.
@@ -193,13 +183,27 @@ public final class SnapshotStore {
         try await seams.files.syncDirectory(shard)
     }
 
+    /// A whole file, verified; `nil` when it is no snapshot.
+    static func decode(_ bytes: [UInt8]) -> (header: SnapshotHeader, state: [UInt8])? {
+        let end = bytes.count - trailerBytes
+        guard end >= headerBytes else { return nil }
+        return bytes.withUnsafeBytes { raw in
+            var trailer = ByteReader(raw, offset: end)
+            guard let stored = try? trailer.chainValue(),
+                Checksum.xxh3Wide(UnsafeRawBufferPointer(rebasing: raw[..<end]), seed: magic) == stored,
+                let header = decode(raw), stateBytes(raw) == UInt64(end - headerBytes)
+            else { return nil }
+            return (header, [UInt8](raw[headerBytes..<end]))
+        }
+    }
+
     static func decode(_ raw: UnsafeRawBufferPointer) -> SnapshotHeader? {
         var reader = ByteReader(raw)
         guard (try? reader.integer(UInt64.self)) == magic else { return nil }
         do throws(DecodeError) {
             return SnapshotHeader(
-                partition: try reader.ordinal(), index: try reader.ordinal(), raftIndex: try reader.ordinal(),
-                term: try reader.ordinal(), chain: try reader.chainValue(), eventCount: try reader.integer())
+                partition: try reader.position(), index: try reader.position(), raftIndex: try reader.position(),
+                term: try reader.position(), chain: try reader.chainValue(), eventCount: try reader.integer())
         } catch { return nil }
     }
 

@@ -52,11 +52,17 @@ public enum PieceRequest: Hashable, Sendable {
             throw .invalid(field: "bytes after a piece request", value: UInt64(reader.remaining))
         }
         switch kind {
-        case 1:
+        case 1, 2:
+            guard first < UInt64(Int64.max), second < UInt64(Int64.max), third < UInt64(Int64.max) else {
+                throw .invalid(field: "piece position", value: max(first, second, third))
+            }
+            if kind == 2 {
+                return .snapshot(
+                    PartitionID(first), PartitionLogIndex(second), offset: third, maxBytes: maxBytes)
+            }
             return .log(
                 PartitionID(first), from: PartitionLogIndex(second), through: PartitionLogIndex(third),
                 maxBytes: maxBytes)
-        case 2: return .snapshot(PartitionID(first), PartitionLogIndex(second), offset: third, maxBytes: maxBytes)
         case 3: return .failed(LogPosition(index: RaftIndex(first), term: Term(second)))
         default: throw .invalid(field: "piece kind", value: UInt64(kind))
         }

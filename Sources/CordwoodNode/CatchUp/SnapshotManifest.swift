@@ -91,7 +91,7 @@ public struct SnapshotManifest: Hashable, Sendable {
 extension SnapshotManifest {
     private static let magic: UInt32 = 0x464D_5743  // "CWMF"
     private static let version: UInt16 = 1
-    private static let seed: UInt64 = 0x6D61_6E69_6665_7374
+    static let seed: UInt64 = 0x6D61_6E69_6665_7374
     private static let partitionBytes = 80
 
     public func encoded() -> [UInt8] {

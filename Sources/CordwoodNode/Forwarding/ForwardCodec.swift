@@ -97,7 +97,7 @@ enum ForwardedOutcome: Hashable {
         let kind = try reader.integer(UInt8.self)
         switch kind {
         case 1:
-            let index: RaftIndex = try reader.ordinal()
+            let index: RaftIndex = try reader.position()
             let timestamp = try reader.integer(Int64.self)
             let isRefused = try reader.integer(UInt8.self) == 1
             let eventCount = try reader.integer(UInt32.self)
@@ -105,7 +105,7 @@ enum ForwardedOutcome: Hashable {
             self = .applied(
                 index, timestampMicroseconds: timestamp,
                 ApplyOutcome(answer: [UInt8](try reader.take(length)), refused: isRefused, eventCount: eventCount))
-        case 2: self = .durable(try reader.ordinal())
+        case 2: self = .durable(try reader.position())
         case 3: self = .aborted
         case 4:
             let code = try reader.integer(UInt8.self)

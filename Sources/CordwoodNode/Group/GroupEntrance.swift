@@ -15,7 +15,7 @@ import CordwoodRaft
 /// the admission, and XXH3-64 of all that.
 final class GroupEntrance {
     static let fileName = "entrance"
-    private static let version: UInt16 = 1
+    static let version: UInt16 = 1
     private static let askAgainNanoseconds: UInt64 = 300_000_000
     private static let answerNanoseconds: UInt64 = 10_000_000_000
 
@@ -99,7 +99,7 @@ final class GroupEntrance {
         }
     }
 
-    private static func decode(_ bytes: [UInt8]) throws(DecodeError) -> (UniqueID, Admission?) {
+    static func decode(_ bytes: [UInt8]) throws(DecodeError) -> (UniqueID, Admission?) {
         guard bytes.count > 8 else { throw .truncated(needed: 8, available: bytes.count) }
         let content = [UInt8](bytes.dropLast(8))
         let stored = try [UInt8](bytes.suffix(8)).decoded { (reader) throws(DecodeError) in

@@ -83,7 +83,7 @@ struct Admission: Hashable {
 
     init(from reader: inout ByteReader) throws(DecodeError) {
         cluster = try reader.uniqueID()
-        replica = try reader.ordinal()
+        replica = try reader.position()
         let length = Int(try reader.integer(UInt32.self))
         membership = try Membership(decoding: [UInt8](try reader.take(length)))
     }

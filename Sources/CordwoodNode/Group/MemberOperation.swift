@@ -138,7 +138,7 @@ extension MemberOperationResult {
 
     init(decoding bytes: [UInt8]) throws(DecodeError) {
         self = try bytes.decoded { (reader) throws(DecodeError) in
-            MemberOperationResult(replica: try reader.ordinal(), configurationIndex: try reader.ordinal())
+            MemberOperationResult(replica: try reader.position(), configurationIndex: try reader.position())
         }
     }
 }

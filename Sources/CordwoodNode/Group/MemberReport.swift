@@ -58,9 +58,9 @@ struct MemberReport: Hashable {
             guard let role = RaftRole(rawValue: code) else { throw .invalid(field: "role", value: UInt64(code)) }
             let flags = try reader.integer(UInt8.self)
             return MemberReport(
-                role: role, isDegraded: flags & 1 != 0, term: try reader.ordinal(),
-                leader: try reader.ordinal(), commit: try reader.ordinal(), dispatched: try reader.ordinal(),
-                durable: try reader.ordinal(), last: try reader.ordinal(),
+                role: role, isDegraded: flags & 1 != 0, term: try reader.position(),
+                leader: try reader.position(), commit: try reader.position(), dispatched: try reader.position(),
+                durable: try reader.position(), last: try reader.position(),
                 startedMicroseconds: try reader.integer(Int64.self), clientAddress: try reader.text())
         }
     }

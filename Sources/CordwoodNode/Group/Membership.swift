@@ -106,8 +106,8 @@ extension Membership {
         guard PartitionDispatcherConfiguration.partitionCounts.contains(Int(partitions)) else {
             throw .invalid(field: "partition count", value: UInt64(partitions))
         }
-        let nextReplica: ReplicaID = try reader.ordinal()
-        let configurationIndex: RaftIndex = try reader.ordinal()
+        let nextReplica: ReplicaID = try reader.position()
+        let configurationIndex: RaftIndex = try reader.position()
         let configuration = try GroupConfiguration(from: &reader)
         let count = Int(try reader.integer(UInt16.self))
         var members: [Member] = []
@@ -133,7 +133,7 @@ extension Membership.Member {
     }
 
     init(from reader: inout ByteReader, hasNode: Bool = true) throws(DecodeError) {
-        let replica: ReplicaID = try reader.ordinal()
+        let replica: ReplicaID = try reader.position()
         let name = try reader.text()
         let address = try reader.text()
         self.init(replica: replica, name: name, address: address, node: hasNode ? try reader.uniqueID() : .none)

@@ -51,11 +51,11 @@ enum PeerMessageCodec {
         let contactAge = try reader.integer(UInt32.self)
         let attachmentBytes = Int(try reader.integer(UInt32.self))
         var message = RaftMessage(
-            kind, from: try position(&reader), to: try position(&reader), term: try position(&reader))
-        message.index = try position(&reader)
-        message.logTerm = try position(&reader)
-        message.commit = try position(&reader)
-        message.hint = try position(&reader)
+            kind, from: try reader.position(), to: try reader.position(), term: try reader.position())
+        message.index = try reader.position()
+        message.logTerm = try reader.position()
+        message.commit = try reader.position()
+        message.hint = try reader.position()
         message.context = try reader.integer()
         message.entryCount = entryCount
         message.quorumContactAge = contactAge
@@ -64,14 +64,6 @@ enum PeerMessageCodec {
         let entries = try entries(of: message, from: &reader)
         let attachment = try reader.take(attachmentBytes)
         return Decoded(message: message, entries: entries, attachment: [UInt8](attachment))
-    }
-
-    /// Nothing that counts comes near the end of its range; what does would make arithmetic behind this door trap.
-    @inline(__always)
-    private static func position<Value: Ordinal>(_ reader: inout ByteReader) throws(DecodeError) -> Value {
-        let value = try reader.integer(UInt64.self)
-        guard value < UInt64(Int64.max) else { throw .invalid(field: "number in a message", value: value) }
-        return Value(rawValue: value)
     }
 
     /// The entries that an append names: indexes without a gap behind its own, terms that never fall.

@@ -53,10 +53,12 @@ ROOMS = {
     },
     "cordwood-crashtest": {
         "CordwoodSimulation", "CordwoodConformance", "CordwoodTrials", "CordwoodVirtual", "CordwoodPlatform",
-        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodMachine", "CordwoodOptions", "CordwoodCrash",
+        "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine", "CordwoodNode",
+        "CordwoodOptions", "CordwoodCrash",
     },
     "cordwood-example": {"Cordwood"},
     "cordwood-crash-example": {"Cordwood", "CordwoodCrash"},
+    "cordwood-conformance-example": {"CordwoodConformance"},
 }
 
 PROGRAMS = {room for room in ROOMS if room.startswith("cordwood-")}

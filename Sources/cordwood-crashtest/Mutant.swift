@@ -1,0 +1,58 @@
+import Foundation
+
+/// A known bug, as a patch in `Fixtures/mutants` whose header says what it is and how it is found:
+///
+///     Mutant: what is wrong
+///     Tier: unit | scenario | simulation | crash
+///     Killed by: a filter for `swift test`, or `everything`
+///     Build: core (the consensus core with its tests) | engine (logs, machines and their tests) | full
+struct Mutant {
+    /// How much of the tree is built to try it.
+    enum Build: String, CaseIterable {
+        case core
+        case engine
+        case full
+    }
+
+    struct Malformed: Error, CustomStringConvertible {
+        var description: String
+    }
+
+    let name: String
+    let patch: String
+    let what: String
+    let tier: String
+    /// A filter for `swift test` that takes the tests which must notice.
+    let tests: String
+    let build: Build
+
+    private static let tiers: Set<String> = ["unit", "scenario", "simulation", "crash"]
+
+    /// Read once: the tree may change under a run of many minutes.
+    init(_ file: URL) throws {
+        name = file.deletingPathExtension().lastPathComponent
+        patch = try String(contentsOf: file, encoding: .utf8)
+        var header: [String: String] = [:]
+        for line in patch.split(separator: "\n", omittingEmptySubsequences: false).prefix(while: {
+            !$0.hasPrefix("--- ")
+        }) {
+            guard let colon = line.range(of: ": ") else { continue }
+            header[String(line[..<colon.lowerBound])] = String(line[colon.upperBound...])
+        }
+        guard let what = header["Mutant"], let tier = header["Tier"], Mutant.tiers.contains(tier),
+            let tests = header["Killed by"], let build = header["Build"].flatMap(Build.init)
+        else { throw Malformed(description: "\(file.lastPathComponent): the header lacks something") }
+        self.what = what
+        self.tier = tier
+        self.tests = tests
+        self.build = build
+    }
+
+    static func all(of tree: URL) throws -> [Mutant] {
+        let folder = tree.appending(path: "Fixtures/mutants")
+        return try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+            .filter { $0.pathExtension == "patch" }
+            .sorted { $0.lastPathComponent < $1.lastPathComponent }
+            .map { try Mutant($0) }
+    }
+}

@@ -1,0 +1,173 @@
+import Foundation
+
+/// A copy of the tree in which mutants are built one after another. It stays between runs: only files that differ are
+/// copied again, so that what was built serves the next run.
+///
+/// A workspace for a part of the tree has the whole tree's manifest with a tail that leaves out the rest.
+final class MutantWorkspace {
+    enum Verdict: CustomStringConvertible {
+        case killed(by: String)
+        case survives(String)
+        case doesNotApply
+        case doesNotBuild(String)
+
+        var isKilled: Bool {
+            if case .killed = self { true } else { false }
+        }
+
+        var description: String {
+            switch self {
+            case .killed(let killer): "killed by \(killer)"
+            case .survives(let tests): "SURVIVES \(tests)"
+            case .doesNotApply: "DOES NOT APPLY"
+            case .doesNotBuild(let error): "DOES NOT BUILD \(error)"
+            }
+        }
+    }
+
+    private let folder: URL
+    private let files = FileManager.default
+
+    /// Makes the copy below `parent`, or brings it up to date.
+    init(of tree: URL, for build: Mutant.Build, in parent: URL) throws {
+        folder = parent.appending(path: build.rawValue, directoryHint: .isDirectory)
+        try files.createDirectory(at: folder, withIntermediateDirectories: true)
+        let wanted = try contents(of: tree)
+        for path in try contents(of: folder).subtracting(wanted) {
+            try files.removeItem(at: folder.appending(path: path))
+        }
+        for path in wanted.sorted() { try bring(path, from: tree, build) }
+    }
+
+    /// Files by their paths, without what builds and the history have made.
+    private func contents(of top: URL) throws -> Set<String> {
+        let walk = files.enumerator(at: top, includingPropertiesForKeys: [.isRegularFileKey])
+        let start = top.standardized.path.hasSuffix("/") ? top.standardized.path : top.standardized.path + "/"
+        var found: Set<String> = []
+        while let item = walk?.nextObject() as? URL {
+            if [".build", ".git"].contains(item.lastPathComponent) {
+                walk?.skipDescendants()
+            } else if try item.resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true {
+                found.insert(String(item.standardized.path.dropFirst(start.count)))
+            }
+        }
+        return found
+    }
+
+    private func bring(_ path: String, from tree: URL, _ build: Mutant.Build) throws {
+        let source = tree.appending(path: path)
+        let target = folder.appending(path: path)
+        var bytes = try Data(contentsOf: source)
+        if path == "Package.swift" { bytes.append(Data(MutantWorkspace.manifestTail(build).utf8)) }
+        if (try? Data(contentsOf: target)) == bytes { return }
+        try files.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try bytes.write(to: target)
+        if let mode = try files.attributesOfItem(atPath: source.path)[.posixPermissions] {
+            try files.setAttributes([.posixPermissions: mode], ofItemAtPath: target.path)
+        }
+    }
+
+    /// What leaves out of the manifest all that these tests do not need.
+    private static func manifestTail(_ build: Mutant.Build) -> String {
+        let (tests, more): ([String], String) =
+            switch build {
+            case .full: ([], "")
+            case .core:
+                (
+                    ["CordwoodRaftTests"],
+                    """
+                    for target in package.targets where target.name == "CordwoodConformance" {
+                        target.path = "Sources/CordwoodConformance/Scenarios"
+                        target.dependencies = ["CordwoodBase", "CordwoodRaft"]
+                    }
+                    """
+                )
+            case .engine: (["CordwoodLogTests", "CordwoodMachineTests", "CordwoodConformanceTests"], "")
+            }
+        if tests.isEmpty { return "" }
+        return """
+
+            \(more)
+            var wanted: Set<String> = \(tests)
+            var count = 0
+            while count != wanted.count {
+                count = wanted.count
+                for target in package.targets where wanted.contains(target.name) {
+                    for dependency in target.dependencies {
+                        if case .byNameItem(let name, _) = dependency { wanted.insert(name) }
+                        if case .targetItem(let name, _) = dependency { wanted.insert(name) }
+                    }
+                }
+            }
+            package.targets.removeAll { !wanted.contains($0.name) }
+            package.products = []
+
+            """
+    }
+
+    // MARK: Judging
+
+    /// Puts the bug in, builds, runs the tests that must notice, and takes it out again.
+    func judge(_ mutant: Mutant, seconds: Int) -> Verdict {
+        guard patch(mutant) else { return .doesNotApply }
+        defer { _ = patch(mutant, isReverse: true) }
+        let build = run(["swift", "build", "--build-tests"], seconds: seconds)
+        guard build.code == 0 else {
+            let error = build.output.split(separator: "\n").first { $0.contains("error: ") }
+            return .doesNotBuild(error.map(String.init) ?? "within \(seconds) s")
+        }
+        let filter = mutant.tests == "everything" ? [] : ["--filter", mutant.tests]
+        let test = run(["swift", "test", "--skip-build", "--disable-xctest"] + filter, seconds: seconds)
+        if test.code == 0 { return .survives(mutant.tests) }
+        return .killed(by: test.code == 124 ? "its time limit" : MutantWorkspace.killer(in: test.output))
+    }
+
+    func patch(_ mutant: Mutant, isReverse: Bool = false, isDryRun: Bool = false) -> Bool {
+        let file = folder.appending(path: ".build/mutant.patch")
+        do {
+            try files.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(mutant.patch.utf8).write(to: file)
+        } catch { return false }
+        let options = (isReverse ? ["-R"] : []) + (isDryRun ? ["--dry-run"] : [])
+        let words = ["patch", "-p1", "--silent", "--force", "--no-backup-if-mismatch", "-i", file.path]
+        return run(words + options, seconds: 30).code == 0
+    }
+
+    /// The test that noticed, from the output of a failed run.
+    private static func killer(in output: String) -> String {
+        for line in output.split(separator: "\n") {
+            if let mark = line.range(of: "✘ Test ") {
+                let rest = line[mark.upperBound...]
+                if let end = rest.range(of: " recorded an issue") ?? rest.range(of: " failed after") {
+                    return String(rest[..<end.lowerBound])
+                }
+            }
+            if let mark = line.range(of: "broken invariant: ") ?? line.range(of: "Fatal error: ") {
+                return String(line[mark.lowerBound...].prefix(100))
+            }
+        }
+        return "the end of the test process"
+    }
+
+    /// Runs a command in the workspace to its end, or to its time limit (124). Output goes to a file: a process that
+    /// was left behind cannot hold it open against us.
+    private func run(_ words: [String], seconds: Int) -> (code: Int32, output: String) {
+        let log = folder.appending(path: ".build/mutant.log")
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = ["SWIFT_BACKTRACE=enable=no", "timeout", "--kill-after=5", "\(seconds)"] + words
+        process.currentDirectoryURL = folder
+        process.standardInput = FileHandle.nullDevice
+        do {
+            try files.createDirectory(at: log.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data().write(to: log)
+            let handle = try FileHandle(forWritingTo: log)
+            process.standardOutput = handle
+            process.standardError = handle
+            try process.run()
+        } catch { return (127, "\(error)") }
+        process.waitUntilExit()
+        let output = (try? Data(contentsOf: log)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return (process.terminationStatus, output)
+    }
+}
