@@ -34,7 +34,48 @@ private final class Gate: AsyncPartitionStateMachine {
     func restore(_ snapshot: [UInt8]) async throws {}
 }
 
+/// Takes its time for each command, and counts how many it is at.
+private final class Slow: AsyncPartitionStateMachine {
+    private nonisolated(unsafe) let clock: any Clock
+    let state = Mutex(Gate.State())
+
+    init(_ clock: any Clock) { self.clock = clock }
+
+    func apply(_ command: PartitionCommand) async throws -> ApplyOutcome {
+        state.withLock {
+            $0.running += 1
+            $0.peak = max($0.peak, $0.running)
+        }
+        await clock.sleep(nanoseconds: 1_000_000)
+        state.withLock {
+            $0.running -= 1
+            $0.applied.append(command.partitionIndex.rawValue)
+        }
+        return ApplyOutcome(eventCount: 1)
+    }
+
+    func snapshot() async throws -> [UInt8] { [] }
+    func restore(_ snapshot: [UInt8]) async throws {}
+}
+
 @Suite struct AsyncMachineTests {
+    @Test func whatComesWhileAMachineIsAtWorkWaitsItsTurn() throws {
+        try VirtualWorld(seed: 3).run { seams in
+            let machine = Slow(seams.clock)
+            let bench = Bench(seams, partitions: 1, factory: { _ in .asynchronous(machine) })
+            try bench.propose([0: 1])
+            for number in 2...9 as ClosedRange<UInt64> {
+                await seams.clock.sleep(nanoseconds: 300_000)
+                try bench.propose([0: number])
+            }
+            let settled = await bench.settle()
+            #expect(settled == .applied)
+            let state = machine.state.withLock { $0 }
+            #expect(state.peak == 1)
+            #expect(state.applied == Array(1...9))
+        }
+    }
+
     @Test func oneApplyIsInFlightInAPartitionAndAllAreInOrder() throws {
         let gates = (0..<3).map { _ in Gate() }
         try VirtualWorld(seed: 1).run { seams in

@@ -82,6 +82,23 @@ import Testing
         #expect(try tracker.acknowledge(0, 1, 5, 1, by: 3).acknowledgementCount == 1)
     }
 
+    @Test func whoHoldsAnEntryOfAnotherTermOrBehindTheLogHoldsNothing() throws {
+        let tracker = try tracker(.threshold(2))
+        try tracker.recordAppend(0, 1, 1, 1)
+        try tracker.recordAppend(0, 2, 2, 3)
+        tracker.updateSegmentedDurable(2)
+        tracker.updateCommit(2)
+        for replica in [1, 2] as [ReplicaID] {
+            tracker.acknowledge(through: 2, 2, by: replica)
+            tracker.acknowledge(through: 3, 3, by: replica)
+        }
+        #expect(try tracker.partitionWatermark(0).confirmed == 0)
+        for replica in [1, 2] as [ReplicaID] { tracker.acknowledge(through: 1, 1, by: replica) }
+        #expect(try tracker.partitionWatermark(0).confirmed == 1)
+        for replica in [1, 2] as [ReplicaID] { tracker.acknowledge(through: 2, 3, by: replica) }
+        #expect(try tracker.partitionWatermark(0).confirmed == 2)
+    }
+
     @Test func quorum_state_cleared_after_apply() throws {
         let tracker = try tracker()
         try tracker.recordAppend(0, 1, 1, 1)
