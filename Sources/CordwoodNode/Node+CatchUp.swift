@@ -116,7 +116,12 @@ extension Node {
         let now = seams.clock.monotonicNanoseconds
         for pin in source.pins where !transfers.offering.contains(pin.peer) {
             guard let progress = core.progress(of: pin.peer), progress.match < pin.index.previous else {
-                source.release(pin.peer)
+                // It had all of it before it was offered, and the offer was lost: nobody answers, and the core waits.
+                if core.progress(of: pin.peer)?.state == .snapshot {
+                    endTransfer(to: pin.peer)
+                } else {
+                    source.release(pin.peer)
+                }
                 continue
             }
             if now - pin.heardNanoseconds > Node.silenceNanoseconds { endTransfer(to: pin.peer) }

@@ -25,6 +25,7 @@ public final class VirtualHost {
     private var scheduler: VirtualScheduler
     private var lives: [VirtualLife] = []
     private var endings: [(VirtualScheduler, () async -> Void)] = []
+    private var isUnwound = false
 
     init(_ name: String, _ world: VirtualWorld, _ queue: VirtualQueue, image: DiskImage, options: FaultyDisk.Options) {
         let seed = world.seed
@@ -64,7 +65,15 @@ public final class VirtualHost {
 
     /// What is to happen on this machine when the world ends, so that its tasks come to their end: closing what would
     /// go on for ever. I/O fails by then.
-    public func atEnd(_ body: @escaping () async -> Void) { endings.append((scheduler, body)) }
+    ///
+    /// What is told only then, by a task that has come to its end late, happens at once.
+    public func atEnd(_ body: @escaping () async -> Void) {
+        if isUnwound {
+            scheduler.spawn("\(name): end") { await body() }
+        } else {
+            endings.append((scheduler, body))
+        }
+    }
 
     // MARK: Faults
 
@@ -123,6 +132,7 @@ public final class VirtualHost {
 
     /// The world is over: every life runs into its end.
     func unwind() {
+        isUnwound = true
         disk.end()
         for life in lives { life.unwind() }
         for (scheduler, body) in endings { scheduler.spawn("\(name): end") { await body() } }
