@@ -25,6 +25,8 @@ enum InspectedWorld {
         var pauseNanoseconds: UInt64 = 0
         /// The partition logs are written and synced whenever so many entries have been taken.
         var persistsEvery: UInt64 = 1000
+        /// The partition logs are closed and opened again whenever so many entries have been taken.
+        var reopensEvery: UInt64 = 1000
     }
 
     /// Makes the directory and gives the disk that holds it.
@@ -42,7 +44,12 @@ enum InspectedWorld {
         try await seams.files.makeDirectory("/data")
         let log = try await SegmentedLogStore.open(
             directory: "/data/log", identity: identity, options: options, seams: seams)
-        let pool = PartitionLogPool(
+        try await fill(log, shape, seams)
+        if shape.closes { try await log.close() }
+    }
+
+    private static func makePool(_ shape: Shape, _ seams: Seams) -> PartitionLogPool {
+        PartitionLogPool(
             configuration: .init(
                 directory: "/data/partitions",
                 identity: LogIdentity(
@@ -50,14 +57,10 @@ enum InspectedWorld {
                     store: UniqueID(high: 5, low: 6), log: UniqueID(high: 7, low: 8)),
                 segmentBytes: shape.partitionSegmentBytes),
             seams: seams, partitionCount: Int(shape.partitions))
-        try await fill(log, pool, shape, seams)
-        try await pool.close()
-        if shape.closes { try await log.close() }
     }
 
-    private static func fill(
-        _ log: SegmentedLogStore, _ pool: PartitionLogPool, _ shape: Shape, _ seams: Seams
-    ) async throws {
+    private static func fill(_ log: SegmentedLogStore, _ shape: Shape, _ seams: Seams) async throws {
+        var pool = makePool(shape, seams)
         var last: [PartitionID: RaftIndex] = [:]
         var next: [PartitionID: PartitionLogIndex] = [:]
         for number in 1...shape.entries {
@@ -77,6 +80,10 @@ enum InspectedWorld {
             }
             if number <= shape.persisted { take(entry, pool) }
             if number <= shape.persisted, number % shape.persistsEvery == 0 { try await pool.persistAll() }
+            if number < shape.persisted, number % shape.reopensEvery == 0 {
+                try await pool.close()
+                pool = makePool(shape, seams)
+            }
             if number == shape.persisted {
                 try await log.flush()
                 try await pool.persistAll()
@@ -85,6 +92,7 @@ enum InspectedWorld {
             if number == shape.committed { log.updateCommit(index) }
         }
         try await log.flush()
+        try await pool.close()
     }
 
     private static func take(_ entry: Entry, _ pool: PartitionLogPool) {

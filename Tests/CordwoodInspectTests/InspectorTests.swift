@@ -22,6 +22,20 @@ struct IntactDirectoryTests {
         #expect(found.rows("stream").allSatisfy { $0.contains("\"class\":\"clean\"") })
     }
 
+    @Test(
+        "a partition log whose first write after an opening was a roll is clean", arguments: [10, 20, 30] as [UInt64])
+    func rolledAfterOpening(_ reopensEvery: UInt64) throws {
+        let shape = InspectedWorld.Shape(partitionSegmentBytes: 32 << 10, persistsEvery: 5, reopensEvery: reopensEvery)
+        let image = try InspectedWorld.make(shape)
+        let found = try Inspection.run(.verify, on: image)
+        #expect(found.code == .clean, "\(found.damage)")
+        let partitions = found.rows("stream").filter { $0.contains("partition") }
+        #expect(partitions.count == 3 && partitions.allSatisfy { !$0.contains("\"segments\":1,") })
+        let digest = try Inspection.run(.digest, on: image)
+        #expect(digest.code == .clean && digest.rows("partition").count == 3)
+        #expect(digest.rows == (try Inspection.run(.digest, on: InspectedWorld.make())).rows)
+    }
+
     @Test("segments names every file with its range and what holds it back")
     func segments() throws {
         let found = try Inspection.run(.segments, on: image)

@@ -279,11 +279,16 @@ public final class StreamScanner {
                     stop = (reason, batch.header.epoch >= scan.epoch)
                     break scanning
                 }
-                if let next = Self.seal(of: batch) {
+                if let (next, isAlone) = Self.seal(of: batch) {
                     guard next.finalBytes == batch.end, next.successor == header.segment.next else {
                         return contradiction(
                             StreamFault("the seal names segment \(next.successor) and \(next.finalBytes) bytes"),
                             candidate.path, batch.offset..<batch.end, visitor)
+                    }
+                    if !isAlone {
+                        do { try visitor.accept(batch, in: header) } catch {
+                            return contradiction(error, candidate.path, batch.offset..<batch.end, visitor)
+                        }
                     }
                     accepted(batch, cursor)
                     // The successor's carry batch names the batch before the seal.
@@ -346,11 +351,17 @@ public final class StreamScanner {
         return nil
     }
 
-    private static func seal(of batch: BatchView) -> SealRecord? {
-        guard let record = batch.records.first(where: { _ in true }), record.header.kind == .seal,
-            let control = try? record.control(), case .seal(let seal) = control
-        else { return nil }
-        return seal
+    /// The seal in a segment's last batch: by itself, or behind the record that announces the batch's epoch, where the
+    /// first thing that was written after an opening is a roll.
+    private static func seal(of batch: BatchView) -> (seal: SealRecord, isAlone: Bool)? {
+        var isAlone = true
+        for record in batch.records {
+            guard let control = try? record.control() else { return nil }
+            if case .seal(let seal) = control { return (seal, isAlone) }
+            guard isAlone, control.announcedEpoch != nil else { return nil }
+            isAlone = false
+        }
+        return nil
     }
 
     private func contradiction(
