@@ -2,18 +2,10 @@ import Foundation
 import ProcessTestSupport
 import Testing
 
-/// A group of real processes under every fault that the harness knows, for two minutes.
+/// The trials of real processes as their users call them. The long one, `cluster`, is run by hand.
 @Suite("A group under faults", .serialized)
 struct ClusterTrialTests {
-    private static let minutes = 2
     private let harness = Checkout.program("cordwood-crashtest")
-
-    @Test("keeps its promises to clients, and its replicas stay equal", .timeLimit(.minutes(6)))
-    func keepsItsPromises() throws {
-        let run = try Command(harness, "cluster", "--minutes", "\(Self.minutes)", "--traces", "yes", seconds: 330)
-        #expect(run.exitCode == 0, "\(run.said)")
-        print(run.output, terminator: "")
-    }
 
     @Test("takes writes soon after its leader was killed", .timeLimit(.minutes(2)))
     func failsOver() throws {

@@ -62,9 +62,14 @@ public final class SnapshotStore {
         self.seams = seams
     }
 
-    func shard(_ partition: PartitionID) async throws(IOError) -> String {
+    /// Where the snapshots of a partition and of its neighbours are, once there is one.
+    private func shardPath(_ partition: PartitionID) -> String {
         let digits = String(partition.rawValue & 255, radix: 16)
-        let path = "\(directory)/\(digits.utf8.count < 2 ? "0" + digits : digits)"
+        return "\(directory)/\(digits.utf8.count < 2 ? "0" + digits : digits)"
+    }
+
+    func shard(_ partition: PartitionID) async throws(IOError) -> String {
+        let path = shardPath(partition)
         if !madeDirectories.contains(path) {
             if madeDirectories.isEmpty { try await seams.files.makeDurableDirectory(directory) }
             try await seams.files.makeDurableDirectory(path)
@@ -82,7 +87,7 @@ public final class SnapshotStore {
     /// - Parameter isFresh: looks at the directory again. Otherwise what somebody else has put there since it was
     ///   listed may be missing.
     public func list(_ partition: PartitionID, isFresh: Bool = false) async throws(IOError) -> [SnapshotHeader] {
-        let shard = try await shard(partition)
+        let shard = shardPath(partition)
         var headers: [SnapshotHeader] = []
         for index in try await indexes(of: partition, isFresh: isFresh).sorted(by: >) {
             if let header = try await header("\(shard)/\(name(partition, index))"), header.partition == partition,
@@ -98,7 +103,13 @@ public final class SnapshotStore {
         let number = partition.rawValue & 255
         if !isFresh, let listing = listings[number] { return listing[partition] ?? [] }
         var listing: [PartitionID: Set<PartitionLogIndex>] = [:]
-        for entry in try await seams.files.list(try await shard(partition)) {
+        let entries: [DirectoryEntry]
+        do throws(IOError) { entries = try await seams.files.list(shardPath(partition)) } catch {
+            // Looking makes no directory: a full disk has no room for one, and the partition opens all the same.
+            guard error.reason == .notFound else { throw error }
+            entries = []
+        }
+        for entry in entries {
             guard entry.name.hasSuffix(Self.suffix) else { continue }
             let parts = entry.name.dropLast(Self.suffix.count).split(separator: "-", omittingEmptySubsequences: false)
             guard parts.count == 2, let owner = UInt64(parts[0]), let index = UInt64(parts[1]) else { continue }
