@@ -28,20 +28,13 @@ struct DiskFaults: Trial {
         }
     }
 
-    private struct Tally {
-        var cycles = 0
-        var wentOn = 0
-        var stopped = 0
-        var refused = 0
-        /// Operations turned down for lack of space.
-        var turnedDown = 0
-        /// Lives after which the file system itself could not be mounted.
-        var lostFileSystems = 0
-    }
-
     let options: TrialOptions
     private(set) var cyclesDone = 0
-    private var tallies: [Fault: Tally] = [:]
+    private var tallies: [Fault: LifeTally] = [:]
+    /// Operations turned down for lack of space.
+    private var turnedDown = 0
+    /// Lives after which the file system itself could not be mounted.
+    private var lostFileSystems = 0
     private var seconds = 0.0
 
     init(_ options: TrialOptions) { self.options = options }
@@ -49,8 +42,7 @@ struct DiskFaults: Trial {
     mutating func run() throws {
         let faults = Fault.allCases.filter { options.fault.isEmpty || $0.name == options.fault }
         guard !faults.isEmpty else { throw CrashViolation("there is no fault '\(options.fault)'") }
-        var progress = Progress(options)
-        for cycle in 0..<options.cycles where !progress.isOver {
+        seconds = try options.eachCycle { cycle in
             let fault = faults[cycle % faults.count]
             let random = VirtualRandom(seed: options.seed, concern: "disk of cycle \(cycle)")
             let folder = options.folder + "/disk-\(cycle)"
@@ -60,27 +52,25 @@ struct DiskFaults: Trial {
             } catch let skipped as Skipped {
                 throw skipped
             } catch {
-                throw CrashViolation("cycle \(cycle), \(fault.rawValue): \(error)")
+                throw CrashViolation("\(fault.rawValue): \(error)")
             }
             try FileManager.default.removeItem(atPath: folder)
             cyclesDone += 1
-            progress.tell(cyclesDone)
         }
-        seconds = progress.seconds
-        if let full = tallies[.full], full.cycles >= 5, full.turnedDown == 0 {
-            throw CrashViolation("the disk was never too full for anything in \(full.cycles) cycles")
+        if let full = tallies[.full], full.lives >= 5, turnedDown == 0 {
+            throw CrashViolation("the disk was never too full for anything in \(full.lives) cycles")
         }
     }
 
     var table: String {
         var lines = ["  \(cyclesDone) cycles in \(Int(seconds)) s"]
         for fault in Fault.allCases {
-            let tally = tallies[fault, default: Tally()]
+            let tally = tallies[fault, default: LifeTally()]
             lines.append(
-                "  \(fault.rawValue): \(tally.cycles) cycles; went on in \(tally.wentOn), stopped and said so in "
+                "  \(fault.rawValue): \(tally.lives) cycles; went on in \(tally.wentOn), stopped and said so in "
                     + "\(tally.stopped), refused to open in \(tally.refused)"
-                    + (fault == .full ? "; \(tally.turnedDown) operations turned down" : "")
-                    + (tally.lostFileSystems > 0 ? "; \(tally.lostFileSystems) file systems lost with it" : ""))
+                    + (fault == .full ? "; \(turnedDown) operations turned down" : "")
+                    + (fault == .failingWrites ? "; \(lostFileSystems) file systems lost with it" : ""))
         }
         return lines.joined(separator: "\n")
     }
@@ -89,7 +79,8 @@ struct DiskFaults: Trial {
 
     private mutating func run(_ fault: Fault, in folder: String, _ random: VirtualRandom) throws {
         let host = try WorkerHost(folder + "/live", directory: folder + "/mounted/data")
-        let seeds = (random.next() >> 1, random.next() >> 1)
+        let first = options.worker(random.next() >> 1, operations: 40)
+        let second = options.worker(random.next() >> 1, operations: 40)
         let base = try LoopImage(
             options.kind, in: folder, bytes: fault == .full && options.kind == .ext4 ? 24 << 20 : nil)
         let path = base.path
@@ -98,14 +89,14 @@ struct DiskFaults: Trial {
             defer { base.close() }
             try base.format()
             try base.mount()
-            guard case .exited(0) = try host.run(worker(seeds.0)) else {
+            guard case .exited(0) = try host.run(first) else {
                 throw CrashViolation("a life on a sound disk failed: \(host.said)")
             }
-            if fault == .full { return try fill(base, host, worker(seeds.1), random) }
+            if fault == .full { return try fill(base, host, second, random) }
             extents = try FileExtent.all(below: host.directory, in: folder)
             try base.unmount()
         }
-        try suffer(fault, path, extents, host, worker(seeds.1), folder, random)
+        try suffer(fault, path, extents, host, second, folder, random)
         let sound = try LoopImage(options.kind, in: folder, backing: path)
         defer { sound.close() }
         do {
@@ -113,15 +104,11 @@ struct DiskFaults: Trial {
         } catch {
             // The sector may have been written together with what is the file system's own.
             guard fault == .failingWrites else { throw error }
-            tallies[fault]?.lostFileSystems += 1
+            lostFileSystems += 1
             return
         }
-        try host.expectSound(worker(0), "the opening on a sound disk")
+        try host.expectSound(options.worker(0), "the opening on a sound disk")
         try sound.unmount()
-    }
-
-    private func worker(_ seed: UInt64) -> CrashWorker {
-        CrashWorker(subject: options.subject, seed: seed, operations: 40, io: options.io)
     }
 
     /// Lets the second life meet the fault.
@@ -133,20 +120,10 @@ struct DiskFaults: Trial {
         defer { daemon.stop() }
         let image = try LoopImage(options.kind, in: folder, backing: daemon.exported)
         defer { image.close() }
-        var tally = tallies[fault, default: Tally()]
-        tally.cycles += 1
         try image.mount()
         let end = try host.run(worker)
-        switch CrashWorker.Outcome(end) {
-        case .done: tally.wentOn += 1
-        case .storeFailed where fault != .slow: tally.stopped += 1
-        case .refused where fault != .slow: tally.refused += 1
-        default: throw CrashViolation("the life came to \(end): \(host.said)")
-        }
-        tallies[fault] = tally
-        if try host.ledger().lives.contains(where: \.acknowledgedAfterFailure) {
-            throw CrashViolation("something was acknowledged after the store had failed: \(host.said)")
-        }
+        try tallies[fault, default: LifeTally()]
+            .take(end, of: host, allowing: fault == .slow ? .wentOn : [.wentOn, .stopped, .refused])
         try image.unmount()
     }
 
@@ -196,15 +173,8 @@ struct DiskFaults: Trial {
         worker.filler = image.mountPoint + "/filler"
         try fillDisk(worker.filler, leaving: random.next(below: 64) << 10)
         let end = try host.run(worker)
-        var tally = tallies[.full, default: Tally()]
-        tally.cycles += 1
-        switch CrashWorker.Outcome(end) {
-        case .done: tally.wentOn += 1
-        case .refused: tally.refused += 1
-        default: throw CrashViolation("the life came to \(end): \(host.said)")
-        }
-        tally.turnedDown += try host.ledger().lives.last?.refused.count ?? 0
-        tallies[.full] = tally
+        try tallies[.full, default: LifeTally()].take(end, of: host, allowing: [.wentOn, .refused])
+        turnedDown += try host.ledger().lives.last?.refused.count ?? 0
         unlink(worker.filler)
         try host.expectSound(worker, "the opening with room on the disk")
         try image.unmount()

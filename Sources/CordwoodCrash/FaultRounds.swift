@@ -27,13 +27,14 @@ struct FaultRounds: Trial {
 
     /// What became of the rounds of one case.
     struct Tally {
-        var rounds = 0
+        var lives = LifeTally()
         /// Rounds in which the fault came.
         var struck = 0
-        var wentOn = 0
-        var stopped = 0
+        /// Rounds in which the opening after it named the harm.
         var named = 0
     }
+
+    private static let operations = 30
 
     static let cases: [Case] = [
         failing("a write fails with EIO", .refuse, .write, EIO),
@@ -97,51 +98,40 @@ struct FaultRounds: Trial {
 
     init(_ options: TrialOptions) { self.options = options }
 
-    var cyclesDone: Int { tallies[0].rounds }
+    var cyclesDone: Int { tallies[0].lives.lives }
 
     mutating func run() throws {
-        var progress = Progress(options)
-        for round in 0..<options.cycles where !progress.isOver {
+        _ = try options.eachCycle { round in
             for position in FaultRounds.cases.indices {
                 let one = FaultRounds.cases[position]
                 do {
                     try run(one, round, &tallies[position])
                 } catch {
-                    throw CrashViolation("round \(round), \(one.name): \(error)")
+                    throw CrashViolation("\(one.name): \(error)")
                 }
             }
-            progress.tell(round + 1)
         }
-        for (one, tally) in zip(FaultRounds.cases, tallies) where tally.rounds >= 10 && tally.struck == 0 {
-            throw CrashViolation("\(one.name): it never came in \(tally.rounds) rounds")
+        for (one, tally) in zip(FaultRounds.cases, tallies) where tally.lives.lives >= 10 && tally.struck == 0 {
+            throw CrashViolation("\(one.name): it never came in \(tally.lives.lives) rounds")
         }
     }
 
     private func run(_ one: Case, _ round: Int, _ tally: inout Tally) throws {
         let random = VirtualRandom(seed: options.seed, concern: "round \(round) of \(one.name)")
         let host = try WorkerHost(options.folder + "/round-\(round)")
-        let past = worker(random.next() >> 1)
+        let past = options.worker(random.next() >> 1, operations: FaultRounds.operations)
         guard case .exited(0) = try host.run(past) else {
             throw CrashViolation("a life without faults failed: \(host.said)")
         }
-        var struck = worker(random.next() >> 1)
+        var struck = options.worker(random.next() >> 1, operations: FaultRounds.operations)
         struck.ring = one.ring
         struck.tamperings = one.tamperings(random)
         let end = try host.run(struck)
         let said = host.said
-        tally.rounds += 1
+        try tally.lives.take(
+            end, of: host, allowing: one.expectation == .goesOn ? .wentOn : [.wentOn, .stopped, .refused])
         if said.contains(CrashWorker.tampered) { tally.struck += 1 }
-        switch (CrashWorker.Outcome(end), one.expectation) {
-        case (.done, _): tally.wentOn += 1
-        case (.storeFailed, .stops), (.storeFailed, .isNamed): tally.stopped += 1
-        case (.refused, .stops): tally.stopped += 1
-        case (.refused, .isNamed): tally.named += 1
-        default: throw CrashViolation("the life came to \(end): \(said)")
-        }
-        if try host.ledger().lives.contains(where: \.acknowledgedAfterFailure) {
-            throw CrashViolation("something was acknowledged after the store had failed: \(said)")
-        }
-        let after = try host.run(worker(0, operations: 0))
+        let after = try host.run(options.worker(0))
         switch (CrashWorker.Outcome(after), one.expectation) {
         case (.done, _): break
         case (.refused, .isNamed): tally.named += 1
@@ -149,25 +139,14 @@ struct FaultRounds: Trial {
         }
         try host.remove()
     }
-
-    private func worker(_ seed: UInt64, operations: Int = 30) -> CrashWorker {
-        CrashWorker(subject: options.subject, seed: seed, operations: operations, io: options.io)
-    }
-}
-
-extension CrashWorker.Outcome {
-    /// What an end says; nil when it says nothing of this kind.
-    init?(_ end: ChildProcess.End) {
-        guard case .exited(let code) = end else { return nil }
-        self.init(rawValue: code)
-    }
 }
 
 extension FaultRounds {
     var table: String {
-        var lines = ["  rounds  struck  went on  stopped   named"]
+        var lines = ["  rounds  struck went on stopped refused   named"]
         for (one, tally) in zip(FaultRounds.cases, tallies) {
-            let numbers = [tally.rounds, tally.struck, tally.wentOn, tally.stopped, tally.named]
+            let lives = tally.lives
+            let numbers = [lives.lives, tally.struck, lives.wentOn, lives.stopped, lives.refused, tally.named]
             lines.append(
                 numbers.map { String(repeating: " ", count: 8 - "\($0)".count) + "\($0)" }.joined() + "  " + one.name)
         }

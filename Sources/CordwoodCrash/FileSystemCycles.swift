@@ -35,23 +35,16 @@ struct FileSystemCycles: Trial {
     mutating func run() throws {
         let image = try LoopImage(options.kind, in: options.folder)
         defer { image.close() }
-        var progress = Progress(options)
         var host: WorkerHost?
-        for cycle in 0..<options.cycles where !progress.isOver {
-            do {
-                if cycle % FileSystemCycles.cyclesPerFileSystem == 0 {
-                    try finish(host)
-                    host = try begin(cycle, image)
-                }
-                if let host { try run(cycle, host, image) }
-            } catch {
-                throw CrashViolation("cycle \(cycle): \(error)")
+        report.seconds = try options.eachCycle { cycle in
+            if cycle % FileSystemCycles.cyclesPerFileSystem == 0 {
+                try finish(host)
+                host = try begin(cycle, image)
             }
+            if let host { try run(cycle, host, image) }
             report.cycles += 1
-            progress.tell(report.cycles)
         }
         try finish(host)
-        report.seconds = progress.seconds
     }
 
     private mutating func begin(_ cycle: Int, _ image: LoopImage) throws -> WorkerHost {
@@ -64,7 +57,7 @@ struct FileSystemCycles: Trial {
 
     private mutating func finish(_ host: WorkerHost?) throws {
         guard let host else { return }
-        try host.expectSound(worker(0, operations: 0), "the last opening")
+        try host.expectSound(options.worker(0), "the last opening")
         for life in try host.ledger().lives { report.acknowledged += life.acknowledgements.count }
         try host.remove()
     }
@@ -72,8 +65,7 @@ struct FileSystemCycles: Trial {
     private mutating func run(_ cycle: Int, _ host: WorkerHost, _ image: LoopImage) throws {
         let random = VirtualRandom(seed: options.seed, concern: "file system cycle \(cycle)")
         let inRecovery = cycle % FileSystemCycles.cyclesPerFileSystem > 0 && random.chance(1, in: 5)
-        var worker = worker(
-            random.next() >> 1, operations: inRecovery ? 0 : Int(random.next(in: 8...60)))
+        var worker = options.worker(random.next() >> 1, operations: inRecovery ? 0 : Int(random.next(in: 8...60)))
         var what: CrashWorker.ShutDown = []
         if random.chance(1, in: 3) { what.insert(.flushingJournal) }
         if random.chance(1, in: 2) { what.insert(.dying) }
@@ -93,15 +85,9 @@ struct FileSystemCycles: Trial {
         }
         if isShutDown, what.contains(.flushingJournal) { report.withJournal += 1 }
         if isShutDown, inRecovery { report.inRecovery += 1 }
-        if try host.ledger().lives.contains(where: \.acknowledgedAfterFailure) {
-            throw CrashViolation("something was acknowledged after the store had failed: \(host.said)")
-        }
+        try host.expectSilenceAfterFailure()
         try image.unmount()
         try image.mount()
-    }
-
-    private func worker(_ seed: UInt64, operations: Int) -> CrashWorker {
-        CrashWorker(subject: options.subject, seed: seed, operations: operations, io: options.io)
     }
 }
 

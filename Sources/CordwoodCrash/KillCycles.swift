@@ -37,19 +37,12 @@ struct KillCycles: Trial {
     var cyclesDone: Int { report.cycles }
 
     mutating func run() throws {
-        var progress = Progress(options)
-        for cycle in 0..<options.cycles where !progress.isOver {
+        report.seconds = try options.eachCycle { cycle in
             if cycle % KillCycles.cyclesPerDirectory == 0 { try beginDirectory(cycle) }
-            do {
-                try run(cycle)
-            } catch {
-                throw CrashViolation("cycle \(cycle): \(error)")
-            }
+            try run(cycle)
             report.cycles += 1
-            progress.tell(report.cycles)
         }
         try endDirectory()
-        report.seconds = progress.seconds
     }
 
     // MARK: Directories
@@ -63,14 +56,10 @@ struct KillCycles: Trial {
     /// The last life of a directory is judged, too.
     private mutating func endDirectory() throws {
         guard let host else { return }
-        try host.expectSound(worker(0, operations: 0), "the last opening")
+        try host.expectSound(options.worker(0), "the last opening")
         for life in try host.ledger().lives { report.acknowledged += life.acknowledgements.count }
         try host.remove()
         self.host = nil
-    }
-
-    private func worker(_ seed: UInt64, operations: Int) -> CrashWorker {
-        CrashWorker(subject: options.subject, seed: seed, operations: operations, io: options.io)
     }
 
     // MARK: One cycle
@@ -79,7 +68,7 @@ struct KillCycles: Trial {
         guard let host else { return }
         let random = VirtualRandom(seed: options.seed, concern: "cycle \(cycle)")
         if cycle % KillCycles.cyclesPerDirectory > 0, random.chance(1, in: 2) { try killRecovery(in: host, random) }
-        var worker = worker(random.next() >> 1, operations: Int(random.next(in: 8...60)))
+        var worker = options.worker(random.next() >> 1, operations: Int(random.next(in: 8...60)))
         if options.io != .posix, random.chance(1, in: 4) {
             worker.ring = Platform.RingSize(
                 submissions: UInt32(random.next(in: 1...4)), completions: UInt32(random.next(in: 4...8)))
@@ -112,7 +101,7 @@ struct KillCycles: Trial {
             try FileManager.default.copyItem(atPath: host.ledgerPath, toPath: control.ledgerPath)
         }
         for _ in 0..<random.next(in: 1...3) {
-            var worker = worker(random.next() >> 1, operations: 0)
+            var worker = options.worker(random.next() >> 1)
             let acts: [IOTampering.Act] = [.killBefore, .killSubmitted, .killCompleted]
             worker.tamperings = [
                 IOTampering(acts[Int(random.next(below: 3))], .change, number: Int(random.next(in: 1...24)))
@@ -124,8 +113,8 @@ struct KillCycles: Trial {
             }
         }
         guard let control else { return }
-        try host.expectSound(worker(0, operations: 0), "recovery after kills")
-        try control.expectSound(worker(0, operations: 0), "undisturbed recovery")
+        try host.expectSound(options.worker(0), "recovery after kills")
+        try control.expectSound(options.worker(0), "undisturbed recovery")
         // The first number counts operations of the last life that were not found before: the same log either way.
         let findings = try [host, control].map { try $0.ledger().lives.last?.found ?? [] }
         guard findings[0].dropFirst() == findings[1].dropFirst() else {

@@ -18,61 +18,49 @@ struct LimitCycles: Trial {
         case twoProcesses = "a directory that another process holds"
     }
 
-    private struct Tally {
-        var cycles = 0
-        var wentOn = 0
-        var refused = 0
-        var died = 0
-        var skipped = ""
-    }
-
     let options: TrialOptions
     private(set) var cyclesDone = 0
-    private var tallies: [Limit: Tally] = [:]
+    private var tallies: [Limit: LifeTally] = [:]
+    /// Limits that cannot be set here, and why.
+    private var skipped: [Limit: String] = [:]
     private var seconds = 0.0
 
     init(_ options: TrialOptions) { self.options = options }
 
     mutating func run() throws {
-        var progress = Progress(options)
-        for cycle in 0..<options.cycles where !progress.isOver {
+        seconds = try options.eachCycle { cycle in
             let limit = Limit.allCases[cycle % Limit.allCases.count]
             let random = VirtualRandom(seed: options.seed, concern: "limit of cycle \(cycle)")
             let host = try WorkerHost(options.folder + "/limited-\(cycle)")
             do {
                 try run(limit, host, random)
-            } catch let skipped as Skipped {
-                tallies[limit, default: Tally()].skipped = skipped.description
+            } catch let reason as Skipped {
+                skipped[limit] = reason.description
             } catch {
-                throw CrashViolation("cycle \(cycle), \(limit.rawValue): \(error)")
+                throw CrashViolation("\(limit.rawValue): \(error)")
             }
             try host.remove()
             cyclesDone += 1
-            progress.tell(cyclesDone)
         }
-        seconds = progress.seconds
     }
 
     var table: String {
         var lines = ["  \(cyclesDone) cycles in \(Int(seconds)) s"]
         for limit in Limit.allCases {
-            let tally = tallies[limit, default: Tally()]
+            let tally = tallies[limit, default: LifeTally()]
             lines.append(
-                tally.skipped.isEmpty
-                    ? "  \(limit.rawValue): \(tally.cycles) cycles; went on in \(tally.wentOn), refused in "
-                        + "\(tally.refused), died in \(tally.died)"
-                    : "  \(limit.rawValue): skipped: \(tally.skipped)")
+                skipped[limit].map { "  \(limit.rawValue): skipped: \($0)" }
+                    ?? "  \(limit.rawValue): \(tally.lives) cycles; went on in \(tally.wentOn), refused in "
+                    + "\(tally.refused + tally.stopped), died in \(tally.died)")
         }
         return lines.joined(separator: "\n")
     }
 
     private mutating func run(_ limit: Limit, _ host: WorkerHost, _ random: VirtualRandom) throws {
-        guard case .exited(0) = try host.run(worker(random, operations: 20)) else {
+        guard case .exited(0) = try host.run(options.worker(random.next() >> 1, operations: 20)) else {
             throw CrashViolation("a life without limits failed: \(host.said)")
         }
-        var limited = worker(random, operations: 60)
-        var tally = tallies[limit, default: Tally()]
-        tally.cycles += 1
+        var limited = options.worker(random.next() >> 1, operations: 60)
         let end: ChildProcess.End
         switch limit {
         case .descriptors:
@@ -94,25 +82,16 @@ struct LimitCycles: Trial {
             let holder = try host.start(limited)
             try waitForLife(in: host)
             let second = try WorkerHost(host.folder + "/second", directory: host.directory)
-            end = try second.run(worker(random, operations: 1))
+            end = try second.run(options.worker(random.next() >> 1, operations: 1))
             holder.kill(SIGKILL)
             _ = holder.wait(seconds: 10)
             guard end == .exited(CrashWorker.Outcome.refused.rawValue), second.said.contains("lock") else {
                 throw CrashViolation("a second process on the directory came to \(end): \(second.said)")
             }
         }
-        switch (CrashWorker.Outcome(end), end) {
-        case (.done, _): tally.wentOn += 1
-        case (.refused, _), (.storeFailed, _): tally.refused += 1
-        case (nil, .signaled): tally.died += 1
-        default: throw CrashViolation("the life came to \(end): \(host.said)")
-        }
-        try host.expectSound(worker(random, operations: 0), "the opening without limits")
-        tallies[limit] = tally
-    }
-
-    private func worker(_ random: VirtualRandom, operations: Int) -> CrashWorker {
-        CrashWorker(subject: options.subject, seed: random.next() >> 1, operations: operations, io: options.io)
+        try tallies[limit, default: LifeTally()]
+            .take(end, of: host, allowing: [.wentOn, .stopped, .refused, .died])
+        try host.expectSound(options.worker(0), "the opening without limits")
     }
 
     /// Waits until a process that was started lives on the directory.

@@ -121,8 +121,7 @@ struct PowerCuts: Trial {
         let log = open(folder + "/log", O_RDONLY | O_CLOEXEC)
         let firstEntry = Int(WriteLog.count(in: log))
         Glibc.close(log)
-        var worker = CrashWorker(
-            subject: options.subject, seed: seed, operations: PowerCuts.operations, io: options.io)
+        var worker = options.worker(seed, operations: PowerCuts.operations)
         worker.stamp = folder + "/log"
         guard case .exited(0) = try host.run(worker) else { throw CrashViolation("the life failed: \(host.said)") }
         try image.unmount()
@@ -173,8 +172,7 @@ struct PowerCuts: Trial {
             told.acknowledged(Int(acknowledgement.numbers[0]), Array(acknowledgement.numbers.dropFirst()))
         }
         acknowledgementsChecked += known.count
-        try host.expectSound(
-            CrashWorker(subject: options.subject, seed: 0, operations: 0, io: options.io), "the opening")
+        try host.expectSound(options.worker(0), "the opening")
         try image.unmount()
         try host.remove()
     }

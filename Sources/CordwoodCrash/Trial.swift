@@ -36,6 +36,30 @@ struct TrialOptions {
     var progress: (String) -> Void = { _ in }
 }
 
+extension TrialOptions {
+    /// A life of the subject; one without operations opens, judges and closes.
+    func worker(_ seed: UInt64, operations: Int = 0) -> CrashWorker {
+        CrashWorker(subject: subject, seed: seed, operations: operations, io: io)
+    }
+
+    /// Runs one cycle after the other until all are done or time is up, and gives the seconds that they took. What
+    /// breaks a promise is thrown with the cycle that it happened in.
+    func eachCycle(_ body: (Int) throws -> Void) throws -> Double {
+        var progress = Progress(self)
+        for cycle in 0..<cycles where !progress.isOver {
+            do {
+                try body(cycle)
+            } catch let skipped as Skipped {
+                throw skipped
+            } catch {
+                throw CrashViolation("cycle \(cycle): \(error)")
+            }
+            progress.tell(cycle + 1)
+        }
+        return progress.seconds
+    }
+}
+
 /// Tells how far a trial is, but not too often.
 struct Progress {
     private static let interval = Duration.seconds(10)

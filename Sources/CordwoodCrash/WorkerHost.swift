@@ -44,6 +44,13 @@ struct WorkerHost {
         guard end == .exited(0) else { throw CrashViolation("\(what) came to \(end): \(said)") }
     }
 
+    /// Throws when a life acknowledged anything after its store had said that it can do no more.
+    func expectSilenceAfterFailure() throws {
+        if try ledger().lives.contains(where: \.acknowledgedAfterFailure) {
+            throw CrashViolation("something was acknowledged after the store had failed: \(said)")
+        }
+    }
+
     /// What the last worker said.
     var said: String {
         ((try? String(contentsOfFile: output, encoding: .utf8)) ?? "").trimmingCharacters(in: .newlines)

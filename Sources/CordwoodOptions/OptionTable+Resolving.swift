@@ -103,8 +103,11 @@ extension OptionTable {
 
 /// ", did you mean x?", when one of the names is near what was written.
 func suggestion(_ written: String, _ names: some Sequence<String>) -> String {
-    let nearest = names.map { ($0, editDistance($0, written)) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
-    guard let (name, distance) = nearest, distance <= max(2, written.count / 5) else { return "" }
+    let near = max(2, written.count / 5)
+    // Texts whose lengths differ by more are no nearer than that.
+    let candidates = names.filter { abs($0.utf8.count - written.utf8.count) <= near }
+    let nearest = candidates.map { ($0, editDistance($0, written)) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
+    guard let (name, distance) = nearest, distance <= near else { return "" }
     return ", did you mean \(name)?"
 }
 

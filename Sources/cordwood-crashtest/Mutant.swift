@@ -4,14 +4,36 @@ import Foundation
 ///
 ///     Mutant: what is wrong
 ///     Tier: unit | scenario | simulation | crash
-///     Killed by: a filter for `swift test`, or `everything`
-///     Build: core (the consensus core with its tests) | engine (logs, machines and their tests) | full
+///     Killed by: a filter for `swift test`
+///     Seeds: seeds of the simulation, tried when those tests notice nothing (may be absent)
+///     Build: core | engine | node | full
+///
+/// Who notices is thereby written down: the tests named are tried first, for they take seconds. When they and the seeds
+/// pass, all tests of what was built are run, so that a mutant is not said to survive what nobody thought of.
 struct Mutant {
     /// How much of the tree is built to try it.
     enum Build: String, CaseIterable {
+        /// The consensus core.
         case core
+        /// Logs and machines.
         case engine
+        /// Nodes, peers, what they serve, whole groups in simulation; no programs.
+        case node
         case full
+
+        /// The test targets that are built; empty for all.
+        var tests: [String] {
+            switch self {
+            case .core: ["CordwoodRaftTests"]
+            case .engine: ["CordwoodLogTests", "CordwoodMachineTests", "CordwoodConformanceTests"]
+            case .node:
+                [
+                    "CordwoodNodeTests", "CordwoodEventsTests", "CordwoodRESPTests", "CordwoodServerTests",
+                    "CordwoodSimulationTests", "DecoderTests",
+                ]
+            case .full: []
+            }
+        }
     }
 
     struct Malformed: Error, CustomStringConvertible {
@@ -24,6 +46,8 @@ struct Mutant {
     let tier: String
     /// A filter for `swift test` that takes the tests which must notice.
     let tests: String
+    /// Seeds of the simulation that must notice when those tests do not.
+    let seeds: [String]
     let build: Build
 
     private static let tiers: Set<String> = ["unit", "scenario", "simulation", "crash"]
@@ -40,11 +64,13 @@ struct Mutant {
             header[String(line[..<colon.lowerBound])] = String(line[colon.upperBound...])
         }
         guard let what = header["Mutant"], let tier = header["Tier"], Mutant.tiers.contains(tier),
-            let tests = header["Killed by"], let build = header["Build"].flatMap(Build.init)
+            let tests = header["Killed by"], let build = header["Build"].flatMap(Build.init),
+            header["Seeds"] == nil || build == .full
         else { throw Malformed(description: "\(file.lastPathComponent): the header lacks something") }
         self.what = what
         self.tier = tier
         self.tests = tests
+        seeds = (header["Seeds"] ?? "").split(separator: " ").map(String.init)
         self.build = build
     }
 

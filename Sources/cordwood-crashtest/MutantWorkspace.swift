@@ -7,18 +7,24 @@ import Foundation
 final class MutantWorkspace {
     enum Verdict: CustomStringConvertible {
         case killed(by: String)
-        case survives(String)
+        /// Noticed by none of those that its header names.
+        case killedUnnamed(by: String)
+        case survives
         case doesNotApply
         case doesNotBuild(String)
 
         var isKilled: Bool {
-            if case .killed = self { true } else { false }
+            switch self {
+            case .killed, .killedUnnamed: true
+            case .survives, .doesNotApply, .doesNotBuild: false
+            }
         }
 
         var description: String {
             switch self {
             case .killed(let killer): "killed by \(killer)"
-            case .survives(let tests): "SURVIVES \(tests)"
+            case .killedUnnamed(let killer): "killed by \(killer), WHICH ITS HEADER DOES NOT NAME"
+            case .survives: "SURVIVES"
             case .doesNotApply: "DOES NOT APPLY"
             case .doesNotBuild(let error): "DOES NOT BUILD \(error)"
             }
@@ -69,26 +75,18 @@ final class MutantWorkspace {
 
     /// What leaves out of the manifest all that these tests do not need.
     private static func manifestTail(_ build: Mutant.Build) -> String {
-        let (tests, more): ([String], String) =
-            switch build {
-            case .full: ([], "")
-            case .core:
-                (
-                    ["CordwoodRaftTests"],
-                    """
-                    for target in package.targets where target.name == "CordwoodConformance" {
-                        target.path = "Sources/CordwoodConformance/Scenarios"
-                        target.dependencies = ["CordwoodBase", "CordwoodRaft"]
-                    }
-                    """
-                )
-            case .engine: (["CordwoodLogTests", "CordwoodMachineTests", "CordwoodConformanceTests"], "")
+        if build.tests.isEmpty { return "" }
+        // Of the kits the core needs its scenarios alone.
+        let scenarios = """
+            for target in package.targets where target.name == "CordwoodConformance" {
+                target.path = "Sources/CordwoodConformance/Scenarios"
+                target.dependencies = ["CordwoodBase", "CordwoodRaft"]
             }
-        if tests.isEmpty { return "" }
+            """
         return """
 
-            \(more)
-            var wanted: Set<String> = \(tests)
+            \(build == .core ? scenarios : "")
+            var wanted: Set<String> = \(build.tests)
             var count = 0
             while count != wanted.count {
                 count = wanted.count
@@ -107,7 +105,7 @@ final class MutantWorkspace {
 
     // MARK: Judging
 
-    /// Puts the bug in, builds, runs the tests that must notice, and takes it out again.
+    /// Puts the bug in, builds, runs the tests that must notice, then the seeds, then all tests, and takes it out.
     func judge(_ mutant: Mutant, seconds: Int) -> Verdict {
         guard patch(mutant) else { return .doesNotApply }
         defer { _ = patch(mutant, isReverse: true) }
@@ -116,10 +114,23 @@ final class MutantWorkspace {
             let error = build.output.split(separator: "\n").first { $0.contains("error: ") }
             return .doesNotBuild(error.map(String.init) ?? "within \(seconds) s")
         }
-        let filter = mutant.tests == "everything" ? [] : ["--filter", mutant.tests]
-        let test = run(["swift", "test", "--skip-build", "--disable-xctest"] + filter, seconds: seconds)
-        if test.code == 0 { return .survives(mutant.tests) }
-        return .killed(by: test.code == 124 ? "its time limit" : MutantWorkspace.killer(in: test.output))
+        let tests = ["swift", "test", "--skip-build", "--disable-xctest"]
+        if let killer = killer(tests + ["--filter", mutant.tests], seconds) { return .killed(by: killer) }
+        if !mutant.seeds.isEmpty {
+            let simulate = [".build/debug/cordwood-crashtest", "simulate"] + mutant.seeds
+            if let killer = killer(simulate, seconds) { return .killed(by: killer) }
+        }
+        return killer(tests, seconds).map { .killedUnnamed(by: $0) } ?? .survives
+    }
+
+    /// Runs a command that must fail, and names what failed in it; `nil` when nothing did.
+    private func killer(_ words: [String], _ seconds: Int) -> String? {
+        let end = run(words, seconds: seconds)
+        return switch end.code {
+        case 0: nil
+        case 124: "its time limit"
+        default: MutantWorkspace.killer(in: end.output)
+        }
     }
 
     func patch(_ mutant: Mutant, isReverse: Bool = false, isDryRun: Bool = false) -> Bool {
@@ -142,6 +153,7 @@ final class MutantWorkspace {
                     return String(rest[..<end.lowerBound])
                 }
             }
+            if line.hasPrefix("FAIL seed ") { return String(line.dropFirst(5).prefix(100)) }
             if let mark = line.range(of: "broken invariant: ") ?? line.range(of: "Fatal error: ") {
                 return String(line[mark.lowerBound...].prefix(100))
             }

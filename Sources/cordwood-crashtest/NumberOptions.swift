@@ -1,24 +1,18 @@
-/// Flags of the form `--name N`, each with a default; the rest are plain words.
-struct NumberOptions {
-    private(set) var numbers: [String: Int]
-    private(set) var words: [String] = []
+import CordwoodCrash
 
-    /// `nil` when a flag is unknown, or its value is no number from 0 on.
+/// Flags whose values are all numbers from 0 on; the rest are plain words.
+struct NumberOptions {
+    private let flags: Flags
+
+    /// `nil` when a flag is unknown, or its value is no such number.
     init?(_ arguments: [String], defaults: [String: Int]) {
-        numbers = defaults
-        var rest = arguments[...]
-        while let argument = rest.popFirst() {
-            guard argument.hasPrefix("--") else {
-                words.append(argument)
-                continue
-            }
-            let name = String(argument.dropFirst(2))
-            guard defaults[name] != nil, let value = rest.popFirst().flatMap({ Int($0) }), value >= 0 else {
-                return nil
-            }
-            numbers[name] = value
-        }
+        guard let flags = Flags(arguments, defaults: defaults.mapValues(String.init)),
+            defaults.keys.allSatisfy({ flags.number($0) != nil })
+        else { return nil }
+        self.flags = flags
     }
 
-    subscript(name: String) -> Int { numbers[name] ?? 0 }
+    var words: [String] { flags.words }
+
+    subscript(name: String) -> Int { flags.number(name) ?? 0 }
 }

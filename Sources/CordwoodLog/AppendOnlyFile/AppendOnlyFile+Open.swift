@@ -11,12 +11,12 @@ extension AppendOnlyFile {
     ) async throws(LogError) -> AppendOnlyFile {
         let pool = makePool(directory, policy, seams)
         do throws(IOError) {
-            try await pool?.adopt(spares)
-            let alignment = try await learnedAlignmentLog2(directory, policy, pool, seams)
+            try await pool.adopt(spares)
+            let alignment = try await learnedAlignmentLog2(pool, seams)
             let first = StreamPosition(segment: 1, offset: 0)
             let (segment, link, carryEnd) = try await create(
                 first.segment, directory: directory, namePrefix: namePrefix, policy: policy, identity: identity,
-                epoch: carry.epoch, alignmentLog2: alignment, holding: 0, promise: .zero, previousLink: .zero,
+                epoch: carry.epoch, alignmentLog2: alignment, promise: .zero, previousLink: .zero,
                 carry: carry, pool: pool, seams: seams)
             let stream = AppendOnlyFile(
                 directory: directory, namePrefix: namePrefix, policy: policy, identity: identity, epoch: carry.epoch,
@@ -42,11 +42,7 @@ extension AppendOnlyFile {
         let pool = makePool(directory, policy, seams)
         let copies: [KeptCopy]
         do throws(IOError) {
-            if let pool {
-                try await pool.adopt(scan.spares)
-            } else {
-                for name in scan.spares { try await seams.files.remove(directory + "/" + name) }
-            }
+            try await pool.adopt(scan.spares)
             try await keepDiscarded(scan, last, seams.files)
             copies = try await harden(scan, directory, namePrefix, seams.files)
             try await scrub(scan, last, seams)
@@ -69,18 +65,14 @@ extension AppendOnlyFile {
         SegmentSummary(header: segment.header, path: segment.path, status: .finalised, endOffset: segment.endOffset)
     }
 
-    private static func makePool(_ directory: String, _ policy: FilePolicy, _ seams: Seams) -> SegmentPool? {
-        guard policy.isPreallocated else { return nil }
-        return SegmentPool(
+    private static func makePool(_ directory: String, _ policy: FilePolicy, _ seams: Seams) -> SegmentPool {
+        SegmentPool(
             directory: directory, segmentBytes: policy.segmentBytes, spareCount: policy.spareCount,
             keepsReserve: policy.keepsReserve, seams: seams)
     }
 
     /// The alignment that direct I/O asks for in this directory, at least the default.
-    private static func learnedAlignmentLog2(
-        _ directory: String, _ policy: FilePolicy, _ pool: SegmentPool?, _ seams: Seams
-    ) async throws(IOError) -> UInt8 {
-        guard let pool else { return LogFormat.defaultAlignmentLog2 }
+    private static func learnedAlignmentLog2(_ pool: SegmentPool, _ seams: Seams) async throws(IOError) -> UInt8 {
         let path = try await pool.take()
         let file = try await seams.files.open(path, FileMode(.mustExist, writable: true, direct: true))
         let alignment = file.alignmentBytes
@@ -193,7 +185,7 @@ extension AppendOnlyFile {
         epoch = scan.epoch.next
         let batch = place(builder, commitHint: 0)
         try await write(batch)
-        if !policy.isDurablePerWrite { try await sync() } else { markDurable(to: batch.end, bytes: batch.lengthBytes) }
+        markDurable(to: batch.end, bytes: batch.lengthBytes)
     }
 
     /// Removes files that a scan found to be no part of the stream, or keeps them as spares.
@@ -201,11 +193,7 @@ extension AppendOnlyFile {
         guard !leftovers.isEmpty else { return }
         do throws(IOError) {
             for leftover in leftovers {
-                if let pool {
-                    try await pool.recycle(leftover.path, bytes: leftover.bytes)
-                } else {
-                    try await seams.files.remove(leftover.path)
-                }
+                try await pool.recycle(leftover.path, bytes: leftover.bytes)
             }
             try await seams.files.syncDirectory(directory)
         } catch {

@@ -6,41 +6,25 @@ extension AppendOnlyFile {
     /// What a new segment's carry record says beyond what the stream itself knows.
     public typealias CarrySource = (CarryRecord.Predecessor) -> CarryRecord
 
-    /// Makes sure that a batch of `lengthBytes` can be placed: takes a descriptor if there is none, grows the file, or
-    /// finishes the segment and begins the next. Every batch placed before must have been written. Throws `.noSpace`
-    /// when no file can be made or grown; nothing has changed then and the call may be repeated.
+    /// Makes sure that a batch of `lengthBytes` can be placed: takes a descriptor if there is none, or finishes the
+    /// segment and begins the next. Every batch placed before must be durable. Throws `.noSpace` when no file can be
+    /// made; nothing has changed then and the call may be repeated.
     public func makeRoom(for lengthBytes: Int, carry: CarrySource) async throws(LogError) {
         if let failure { throw failure }
         try await openActive()
-        if hasRoom(for: lengthBytes) { return }
-        if UInt64(lengthBytes) <= remainingBytes {
-            try await grow(toHold: end.offset + UInt64(lengthBytes) + sealBytes)
-        } else {
-            try await roll(atLeast: lengthBytes, carry: carry)
-        }
-    }
-
-    private func grow(toHold bytes: UInt64) async throws(LogError) {
-        let length = policy.grownBytes(from: active.fileBytes, toHold: bytes)
-        do {
-            try await active.file?.resize(length)
-        } catch {
-            throw refusalOrPoison(error)
-        }
-        active.fileBytes = length
+        if !hasRoom(for: lengthBytes) { try await roll(carry: carry) }
     }
 
     /// Finishes the active segment and begins its successor.
-    private func roll(atLeast lengthBytes: Int, carry: CarrySource) async throws(LogError) {
+    private func roll(carry: CarrySource) async throws(LogError) {
         let old = active
         guard let oldFile = old.file else { brokenInvariant("\(old.path) is not open") }
         onTailEvent?(.sealing(old.header.segment))
-        if !policy.isDurablePerWrite { try await sync() }
         invariant(durable == end, "roll of \(end) with \(durable) durable")
 
         let predecessor = CarryRecord.Predecessor(segment: old.header.segment, sealOffset: end.offset, link: link)
         let (successor, carryLink, carryEnd) = try await createSegment(
-            old.header.segment.next, atLeast: lengthBytes, predecessor: predecessor, promise: durable, carry: carry)
+            old.header.segment.next, predecessor: predecessor, promise: durable, carry: carry)
 
         let seal = BatchBuilder(capacityBytes: alignmentBytes, alignmentBytes: alignmentBytes)
         seal.append(
@@ -52,9 +36,7 @@ extension AppendOnlyFile {
             at: .init(
                 seed: old.seed, offset: end.offset, epoch: epoch, promise: durable, previousLink: link, commitHint: 0))
         do {
-            try await oldFile.write(
-                seal.buffer, 0..<seal.lengthBytes, at: end.offset, durable: policy.isDurablePerWrite)
-            if !policy.isDurablePerWrite { try await oldFile.sync() }
+            try await oldFile.write(seal.buffer, 0..<seal.lengthBytes, at: end.offset, durable: true)
         } catch {
             await successor.file?.close()
             throw poison(error)
@@ -65,7 +47,7 @@ extension AppendOnlyFile {
         activate(successor, link: carryLink, carryEnd: carryEnd)
         onTailEvent?(.sealed(old.header.segment))
         onTailEvent?(.activated(successor.header.segment))
-        pool?.refill()
+        pool.refill()
     }
 
     func activate(_ segment: ActiveSegment, link: PhysicalLink, carryEnd: UInt64) {
@@ -79,14 +61,13 @@ extension AppendOnlyFile {
 
     /// Makes a segment's file with header and carry record durable under its final name, its directory synced.
     private func createSegment(
-        _ id: SegmentID, atLeast lengthBytes: Int, predecessor: CarryRecord.Predecessor, promise: StreamPosition,
-        carry: CarrySource
+        _ id: SegmentID, predecessor: CarryRecord.Predecessor, promise: StreamPosition, carry: CarrySource
     ) async throws(LogError) -> (ActiveSegment, PhysicalLink, UInt64) {
         do {
             return try await AppendOnlyFile.create(
                 id, directory: directory, namePrefix: namePrefix, policy: policy, identity: identity, epoch: epoch,
-                alignmentLog2: active.header.alignmentLog2, holding: lengthBytes, promise: promise,
-                previousLink: link, carry: carry(predecessor), pool: pool, seams: seams)
+                alignmentLog2: active.header.alignmentLog2, promise: promise, previousLink: link,
+                carry: carry(predecessor), pool: pool, seams: seams)
         } catch {
             throw refusalOrPoison(error)
         }
@@ -103,19 +84,16 @@ extension AppendOnlyFile {
     /// durable on return. Gives the segment, the link of its carry batch and where that batch ends.
     static func create(
         _ id: SegmentID, directory: String, namePrefix: String, policy: FilePolicy, identity: LogIdentity,
-        epoch: StreamEpoch, alignmentLog2: UInt8, holding lengthBytes: Int, promise: StreamPosition,
-        previousLink: PhysicalLink, carry: CarryRecord, pool: SegmentPool?, seams: Seams
+        epoch: StreamEpoch, alignmentLog2: UInt8, promise: StreamPosition, previousLink: PhysicalLink,
+        carry: CarryRecord, pool: SegmentPool, seams: Seams
     ) async throws(IOError) -> (ActiveSegment, PhysicalLink, UInt64) {
         let alignment = 1 << Int(alignmentLog2)
         let builder = BatchBuilder(capacityBytes: 4 * alignment, alignmentBytes: alignment)
         builder.append(.carry(carry))
         let firstBatch = LogFormat.padded(LogFormat.segmentHeaderBytes, to: alignment)
-        let needed = UInt64(firstBatch + builder.lengthBytes + lengthBytes + alignment)
-        let allocated =
-            policy.isPreallocated ? policy.segmentBytes : policy.grownBytes(from: 0, toHold: min(needed, 1 << 62))
         let header = SegmentHeader(
-            identity: identity, kind: policy.kind, partition: policy.partition, segment: id,
-            incarnation: SegmentIncarnation(seams.random.next()), allocatedBytes: allocated,
+            identity: identity, kind: .segmented, partition: 0, segment: id,
+            incarnation: SegmentIncarnation(seams.random.next()), allocatedBytes: policy.segmentBytes,
             alignmentLog2: alignmentLog2, createdMicroseconds: seams.clock.wallMicroseconds)
         let seed = LinkSeed(header)
         let link = builder.finish(
@@ -130,35 +108,27 @@ extension AppendOnlyFile {
 
         let name = SegmentName(prefix: namePrefix, segment: id, incarnation: header.incarnation).description
         let path = directory + "/" + name
-        let temporary: String
-        if let pool {
-            temporary = try await pool.take()
-        } else {
-            temporary = directory + "/" + namePrefix + hexadecimal(seams.random.next()) + ".tmp"
-        }
+        let spare = try await pool.take()
         do throws(IOError) {
             let file = try await seams.files.open(
-                temporary, FileMode(.createIfMissing, writable: true, direct: policy.isDurablePerWrite))
+                spare, FileMode(.createIfMissing, writable: true, direct: true))
             do throws(IOError) {
-                if pool == nil { try await file.resize(allocated) }
-                try await file.write(start, 0..<start.count, at: 0, durable: policy.isDurablePerWrite)
+                try await file.write(start, 0..<start.count, at: 0, durable: true)
                 try await file.sync()
             } catch {
                 await file.close()
                 throw error
             }
             await file.close()
-            try await seams.files.rename(temporary, to: path)
+            try await seams.files.rename(spare, to: path)
         } catch {
-            if error.reason == .noSpace || error.reason == .tooManyFiles {
-                if let pool { pool.giveBack(temporary) } else { try? await seams.files.remove(temporary) }
-            }
+            if error.reason == .noSpace || error.reason == .tooManyFiles { pool.giveBack(spare) }
             throw error
         }
         try await seams.files.syncDirectory(directory)
-        let file = try await seams.files.open(
-            path, FileMode(.mustExist, writable: true, direct: policy.isDurablePerWrite))
-        let segment = ActiveSegment(header: header, seed: seed, path: path, file: file, fileBytes: allocated)
+        let file = try await seams.files.open(path, FileMode(.mustExist, writable: true, direct: true))
+        let segment = ActiveSegment(
+            header: header, seed: seed, path: path, file: file, fileBytes: policy.segmentBytes)
         return (segment, link, UInt64(start.count))
     }
 }

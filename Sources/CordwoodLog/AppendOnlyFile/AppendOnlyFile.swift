@@ -2,14 +2,14 @@ public import CordwoodBase
 public import CordwoodIO
 public import CordwoodRaft
 
-/// The writing end of a stream of batches: the segmented log or one partition's log, by its file policy.
+/// The writing end of the segmented log's stream of batches.
 ///
 /// The stream only grows. A batch is first *placed*, which fixes its offset, promise and link without waiting, and then
 /// written; batches reach the disk in any order, but count as durable only as a prefix: `markDurable` moves the promise
 /// that later batches carry. `makeRoom` finishes a full segment and begins the next in the order that a crash at any
 /// point allows: successor with header and carry record durable under its final name, then the seal, then the first
 /// batch in the successor. A failed write or sync poisons the stream: nothing more is written until it is reopened.
-/// Lack of space where a file is made or grown refuses and does not poison.
+/// Lack of space where a file is made refuses and does not poison.
 public final class AppendOnlyFile {
     public let directory: String
     public let namePrefix: String
@@ -32,14 +32,14 @@ public final class AppendOnlyFile {
     public var onTailEvent: ((TailEvent) -> Void)?
 
     let seams: Seams
-    let pool: SegmentPool?
+    let pool: SegmentPool
     var active: ActiveSegment
 
     struct ActiveSegment {
         var header: SegmentHeader
         var seed: LinkSeed
         var path: String
-        /// `nil` while the descriptor is given back.
+        /// `nil` until the stream is opened for writing, and when it has been closed.
         var file: (any File)?
         /// Length of the file, in bytes.
         var fileBytes: UInt64
@@ -48,7 +48,7 @@ public final class AppendOnlyFile {
     init(
         directory: String, namePrefix: String, policy: FilePolicy, identity: LogIdentity, epoch: StreamEpoch,
         end: StreamPosition, link: PhysicalLink, segments: [SegmentSummary], active: ActiveSegment,
-        pool: SegmentPool?, seams: Seams
+        pool: SegmentPool, seams: Seams
     ) {
         self.directory = directory
         self.namePrefix = namePrefix
@@ -70,22 +70,14 @@ public final class AppendOnlyFile {
     /// What a seal takes at the end of a segment, always kept free.
     var sealBytes: UInt64 { UInt64(alignmentBytes) }
 
-    /// How long the active segment may become.
-    private var segmentLimitBytes: UInt64 {
-        policy.isPreallocated ? active.fileBytes : max(policy.segmentBytes, active.header.allocatedBytes)
-    }
-
     /// Bytes that batches can still take in the active segment.
     public var remainingBytes: UInt64 {
         let used = end.offset + sealBytes
-        return segmentLimitBytes > used ? segmentLimitBytes - used : 0
+        return active.fileBytes > used ? active.fileBytes - used : 0
     }
 
     /// True when a batch of so many bytes can be placed now. Otherwise `makeRoom` comes first.
-    public func hasRoom(for lengthBytes: Int) -> Bool {
-        UInt64(lengthBytes) <= remainingBytes
-            && (policy.isPreallocated || end.offset + UInt64(lengthBytes) + sealBytes <= active.fileBytes)
-    }
+    public func hasRoom(for lengthBytes: Int) -> Bool { UInt64(lengthBytes) <= remainingBytes }
 
     /// A batch whose place is fixed: what `write` needs.
     public struct PlacedBatch {
@@ -118,12 +110,12 @@ public final class AppendOnlyFile {
             buffer: builder.buffer, lengthBytes: length, position: position, previousLink: previousLink, file: file)
     }
 
-    /// Writes a placed batch; under a durable policy it is durable by itself on return.
+    /// Writes a placed batch; it is durable by itself on return.
     public func write(_ batch: PlacedBatch) async throws(LogError) {
         if let failure { throw failure }
         do {
             try await batch.file.write(
-                batch.buffer, 0..<batch.lengthBytes, at: batch.position.offset, durable: policy.isDurablePerWrite)
+                batch.buffer, 0..<batch.lengthBytes, at: batch.position.offset, durable: true)
         } catch {
             throw poison(error)
         }
@@ -141,23 +133,8 @@ public final class AppendOnlyFile {
     /// Has the next segment made in the background when none is ready. After a failure for want of space only
     /// `retryingSpace` tries again.
     public func prepareSpare(retryingSpace: Bool = false) {
-        guard let pool, retryingSpace || !pool.isSpaceShort else { return }
+        guard retryingSpace || !pool.isSpaceShort else { return }
         pool.refill()
-    }
-
-    /// Makes everything that has been written durable. The caller has awaited its writes.
-    public func sync() async throws(LogError) {
-        if let failure { throw failure }
-        guard durable < end else { return }
-        let target = end
-        let bytes = cursor.requestedBytes
-        guard let file = active.file else { brokenInvariant("\(active.path) is not open") }
-        do { try await file.sync() } catch { throw poison(error) }
-        if let failure { throw failure }
-        if target > durable {
-            durable = target
-            cursor.durableBytes = max(cursor.durableBytes, bytes)
-        }
     }
 
     /// Records the first failure and returns it. Later calls return that one.
@@ -169,20 +146,11 @@ public final class AppendOnlyFile {
         return first
     }
 
-    /// Gives the descriptor back; `makeRoom` takes a new one. Nothing may be in flight.
-    public func releaseDescriptor() async {
-        await active.file?.close()
-        active.file = nil
-    }
-
-    /// True while a descriptor is held.
-    public var holdsDescriptor: Bool { active.file != nil }
-
     func openActive() async throws(LogError) {
         guard active.file == nil else { return }
         do {
             active.file = try await seams.files.open(
-                active.path, FileMode(.mustExist, writable: true, direct: policy.isDurablePerWrite))
+                active.path, FileMode(.mustExist, writable: true, direct: true))
         } catch {
             throw .unavailable(error.description)
         }
@@ -191,6 +159,6 @@ public final class AppendOnlyFile {
     public func close() async {
         await active.file?.close()
         active.file = nil
-        await pool?.close()
+        await pool.close()
     }
 }

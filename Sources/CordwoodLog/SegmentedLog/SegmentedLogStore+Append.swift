@@ -71,7 +71,7 @@ extension SegmentedLogStore {
     }
 
     /// True when the disk had no room for the next segment.
-    public var isSpaceShort: Bool { stream?.pool?.isSpaceShort ?? false }
+    public var isSpaceShort: Bool { stream?.pool.isSpaceShort ?? false }
 
     /// True while what was appended waits for room on the disk.
     public var isWaitingForSpace: Bool { commit?.isStalled ?? false }
@@ -88,7 +88,7 @@ extension SegmentedLogStore {
         // A batch that does not fit leaves the rest of its segment unused, at most half of it: of the spares half can
         // be relied on, less what header, carry and seal take.
         let overhead = UInt64(4 * stream.alignmentBytes)
-        let spares = (stream.pool?.readyBytes ?? 0) / 2
+        let spares = stream.pool.readyBytes / 2
         let ready = stream.remainingBytes + (spares > overhead ? spares - overhead : 0)
         let taken = UInt64(commit.pendingBytes + stream.alignmentBytes)
         return ready >= taken ? Int(ready - taken) : nil

@@ -134,10 +134,8 @@ extension SegmentedLogStore {
     }
 
     private static func policy(_ options: LogStoreOptions) -> FilePolicy {
-        var policy = FilePolicy.segmented(segmentBytes: options.segmentBytes)
-        policy.spareCount = options.spareSegments
-        policy.keepsReserve = options.keepsReserve
-        return policy
+        FilePolicy(
+            segmentBytes: options.segmentBytes, spareCount: options.spareSegments, keepsReserve: options.keepsReserve)
     }
 
     /// Makes a log in a directory without one.

@@ -71,9 +71,7 @@ extension SegmentedLogStore {
     }
 
     /// Whether a segment is read past the page cache: the one that is written so.
-    func isDirect(_ segment: SegmentSummary) -> Bool {
-        segment.status == .active && stream?.policy.isDurablePerWrite == true
-    }
+    func isDirect(_ segment: SegmentSummary) -> Bool { segment.status == .active && stream != nil }
 
     /// Reads entries back from their segment and verifies them: a prefix of the range, up to the next mark.
     func readBack(_ range: Range<RaftIndex>, room: Int, isFirst: Bool) async throws(LogError) -> [Entry] {

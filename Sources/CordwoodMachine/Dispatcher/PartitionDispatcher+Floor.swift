@@ -31,12 +31,6 @@ extension PartitionDispatcher {
     /// A partition that holds the floor where it is: its log is to be synced first.
     public var floorHolder: PartitionID? { tracker.floorHolder }
 
-    public var segmentedWatermarks: SegmentedWatermarks {
-        var watermarks = tracker.segmentedWatermarks
-        watermarks.floor = floor
-        return watermarks
-    }
-
     /// Bytes of the segmented log from a Raft index on, known to about one MiB.
     public func pinnedBytes(from raft: RaftIndex) -> UInt64 { logBytes.count(from: raft.rawValue) }
 

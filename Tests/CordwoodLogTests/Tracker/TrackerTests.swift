@@ -120,4 +120,69 @@ import Testing
         _ = try tracker.acknowledge(1, 1, 2, 1, by: 1)
         #expect(try tracker.status(of: 0, 1).acknowledgers == [1])
     }
+
+    @Test func segmented_watermarks_say_what_the_log_may_reclaim() throws {
+        let tracker = try tracker()
+        for raft in 1...4 as ClosedRange<UInt64> {
+            try tracker.recordAppend(0, PartitionLogIndex(raft), RaftIndex(raft), 1)
+        }
+        tracker.updateSegmentedDurable(4)
+        tracker.updateCommit(4)
+        try tracker.releaseEntry(0, 3)
+        try tracker.recordPersisted(0, through: 3)
+        let watermarks = tracker.segmentedWatermarks { floor in floor > 2 ? 2 : nil }
+        #expect(watermarks == SegmentedWatermarks(durableIndex: 4, floor: 4, reclaimableThrough: 2))
+        #expect(tracker.floorHolder == 0)
+    }
+
+    /// Everything restored is committed; a rule that asks for more has still to be met.
+    @Test func aRestoredPartitionIsConfirmedOnceItsRuleIsMetAnew() throws {
+        for (decision, isConfirmed) in [(QuorumDecision.majority, true), (.threshold(3), false)] {
+            let tracker = try tracker(decision)
+            tracker.restart(after: 9)
+            let found = PartitionProgress(logged: 7, confirmed: 4, applied: 4, persisted: 5)
+            try tracker.restore(0, found, lastRaftIndex: 9)
+            #expect(try tracker.progress(of: 0).confirmed == (isConfirmed ? 7 : 4))
+            var moved: [PartitionID] = []
+            tracker.onConfirmed = { moved.append($0) }
+            for replica in [1, 2, 3] as [ReplicaID] { tracker.acknowledge(through: 9, 1, by: replica) }
+            #expect(try tracker.progress(of: 0).confirmed == 7)
+            #expect(moved == (isConfirmed ? [] : [0]))
+        }
+    }
+
+    /// A follower hears of the positions of others from its leader alone.
+    @Test func theLeadersWordConfirmsAsFarAsCommitHasCome() throws {
+        let tracker = try tracker(.threshold(3))
+        for raft in 1...3 as ClosedRange<UInt64> {
+            try tracker.recordAppend(0, PartitionLogIndex(raft), RaftIndex(raft), 1)
+        }
+        tracker.updateSegmentedDurable(3)
+        tracker.updateCommit(1)
+        var moved = 0
+        tracker.onConfirmed = { _ in moved += 1 }
+        try tracker.recordConfirmed(0, through: 2)
+        #expect(try tracker.progress(of: 0).confirmed == 1)
+        tracker.updateCommit(3)
+        #expect(try tracker.progress(of: 0).confirmed == 2)
+        try tracker.recordConfirmed(0, through: 1)
+        #expect(try tracker.progress(of: 0).confirmed == 2)
+        #expect(moved == 2)
+    }
+
+    @Test func whatIsNoPartitionOfTheTrackerIsRefused() throws {
+        let tracker = try tracker()
+        let rule = PartitionQuorumRule(members: [1], decision: .majority)
+        #expect(throws: AckError.partitionMissing(2)) {
+            try tracker.upsertPartition(PartitionDescriptor(partition: 2, quorum: rule))
+        }
+        #expect(throws: AckError.partitionMissing(2)) { try tracker.recordPersisted(2, through: 1) }
+        #expect(throws: AckError.partitionMissing(2)) { try tracker.releaseEntry(2, 1) }
+        #expect(throws: AckError.partitionMissing(2)) { try tracker.setFloorReleased(2, true) }
+        #expect(tracker.admissionState(of: 2) == nil)
+        guard case .partitionMissing = tracker.release(2, 1) else {
+            Issue.record("partition 2 is released")
+            return
+        }
+    }
 }
