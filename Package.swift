@@ -74,6 +74,7 @@ let package = Package(
             ]),
 
         // Kits and judges.
+        room("CordwoodProcesses", ["CordwoodIO", "CLinux"]),
         room(
             "CordwoodSimulation",
             [
@@ -88,11 +89,13 @@ let package = Package(
             [
                 "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CLinux", "CordwoodVirtual", "CordwoodRaft",
                 "CordwoodLog", "CordwoodMachine", "CordwoodNode", "Cordwood", "CordwoodConformance",
+                "CordwoodProcesses",
             ]),
-
         room(
             "CordwoodTrials",
-            ["CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP"]),
+            [
+                "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP", "CordwoodProcesses",
+            ]),
 
         // Programs.
         program(

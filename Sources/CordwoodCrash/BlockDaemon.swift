@@ -1,3 +1,4 @@
+import CordwoodProcesses
 import Foundation
 import Glibc
 
@@ -32,7 +33,7 @@ final class BlockDaemon {
             "--export", "type=fuse,id=export,node-name=\(top),mountpoint=\(exported),writable=on,growable=off",
         ]
         let output = folder + "/daemon-output"
-        process = try ChildProcess(BlockDaemon.program, words, output: output)
+        process = try ChildProcess([BlockDaemon.program] + words, output: output)
         let bytes = BlockDaemon.size(image)
         for _ in 0..<Int(BlockDaemon.patienceSeconds * 100) {
             if BlockDaemon.size(exported) == bytes { return }
@@ -49,7 +50,7 @@ final class BlockDaemon {
     func stop() {
         guard isRunning else { return }
         isRunning = false
-        process.kill(SIGTERM)
+        process.signal(SIGTERM)
         _ = process.wait(seconds: BlockDaemon.patienceSeconds)
         umount2(exported, Int32(MNT_DETACH))
     }

@@ -103,7 +103,6 @@ struct CrashWorker {
 
     /// Lives, and returns the exit code.
     func run(_ subject: any CrashSubject) -> Outcome {
-        _ = clinux_die_with_parent()
         do {
             try takeLimits()
             let platform = try Platform.start(

@@ -1,6 +1,7 @@
 import CLinux
 import CordwoodIO
 import CordwoodPlatform
+import CordwoodProcesses
 import CordwoodVirtual
 import Foundation
 import Glibc

@@ -1,5 +1,6 @@
 import CordwoodIO
 import CordwoodPlatform
+import CordwoodProcesses
 import CordwoodVirtual
 
 /// Shuts a file system down under a subject, again and again: a real ext4 or XFS in a file of its own, mounted through

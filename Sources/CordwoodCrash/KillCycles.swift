@@ -1,6 +1,7 @@
 import CordwoodBase
 import CordwoodIO
 import CordwoodPlatform
+import CordwoodProcesses
 import CordwoodVirtual
 import Foundation
 

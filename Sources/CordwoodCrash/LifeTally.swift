@@ -1,3 +1,5 @@
+import CordwoodProcesses
+
 /// What became of lives that met a fault.
 struct LifeTally {
     /// How a life under a fault may end.

@@ -1,5 +1,6 @@
 import CordwoodIO
 import CordwoodPlatform
+import CordwoodProcesses
 import CordwoodVirtual
 import Foundation
 import Glibc
@@ -83,7 +84,7 @@ struct LimitCycles: Trial {
             try waitForLife(in: host)
             let second = try WorkerHost(host.folder + "/second", directory: host.directory)
             end = try second.run(options.worker(random.next() >> 1, operations: 1))
-            holder.kill(SIGKILL)
+            holder.signal(SIGKILL)
             _ = holder.wait(seconds: 10)
             guard end == .exited(CrashWorker.Outcome.refused.rawValue), second.said.contains("lock") else {
                 throw CrashViolation("a second process on the directory came to \(end): \(second.said)")

@@ -1,3 +1,4 @@
+import CordwoodProcesses
 import Foundation
 import Glibc
 
@@ -116,7 +117,7 @@ enum Tool {
     static func run(_ words: [String], in folder: String) throws -> String {
         let output = folder + "/tool-output"
         try? FileManager.default.removeItem(atPath: output)
-        let end = try ChildProcess(words[0], Array(words.dropFirst()), output: output).wait(seconds: seconds)
+        let end = try ChildProcess(words, output: output).wait(seconds: seconds)
         let said = ((try? String(contentsOfFile: output, encoding: .utf8)) ?? "")
             .trimmingCharacters(in: .whitespacesAndNewlines)
         guard end == .exited(0) else { throw CrashViolation("\(words.joined(separator: " ")): \(end): \(said)") }

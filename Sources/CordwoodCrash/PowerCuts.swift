@@ -1,5 +1,6 @@
 import CordwoodIO
 import CordwoodPlatform
+import CordwoodProcesses
 import CordwoodVirtual
 import Foundation
 import Glibc

@@ -1,3 +1,4 @@
+import CordwoodProcesses
 import Foundation
 
 /// Where the workers of one directory live: the directory, its ledger and what the last worker said.
@@ -32,7 +33,7 @@ struct WorkerHost {
         worker.directory = directory
         worker.ledger = ledgerPath
         try? FileManager.default.removeItem(atPath: output)
-        return try ChildProcess(ChildProcess.ownProgram, worker.arguments, output: output)
+        return try ChildProcess([ChildProcess.ownProgram] + worker.arguments, output: output)
     }
 
     /// Lets a worker open, judge and close, and throws unless all is well.

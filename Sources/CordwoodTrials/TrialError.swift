@@ -15,6 +15,9 @@ public struct Violation: Error, Hashable, Sendable, CustomStringConvertible {
         self.evidence = evidence
     }
 
+    /// A group that nothing disturbs any more does not come to what it should.
+    static func stuck(_ evidence: String) -> Violation { Violation("a healed group goes on", evidence) }
+
     static let interruption = Violation("the trial goes on", "it was interrupted")
 
     public var description: String { "\(promise): \(evidence)" }

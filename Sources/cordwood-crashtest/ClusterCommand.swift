@@ -11,8 +11,6 @@ struct ClusterCommand: Command {
 
     private static let minutes = Option<Int>.integer(
         "minutes", default: 2, in: 1...10_000, "how long faults strike; the last audit comes on top")
-    private static let rate = Option<Int>.integer(
-        "rate", default: 600, in: 1...100_000, "appends a second that the writers try at most")
     private static let traces = Option<Bool>.boolean(
         "traces", default: false, "nodes write consensus traces, and each line is checked")
     private static let damages = Option<Bool>.boolean(
@@ -22,24 +20,16 @@ struct ClusterCommand: Command {
 
     private static let program = TrialProgram(
         name, "a group of real processes under load and faults; ends with 1 at the first promise that is broken",
-        [minutes, rate].map(\.declaration) + [traces, damages].map(\.declaration) + [without.declaration])
+        rate: 600, [minutes.declaration, traces.declaration, damages.declaration, without.declaration])
 
     static func run(_ arguments: [String]) -> Int32 {
-        program.run(arguments) { run, values, seams, interruption in
+        program.run(arguments) { values in
             var options = ClusterTrial.Options()
-            options.seed = run.seed
-            options.nodes = run.nodes
-            options.folder = run.folder
-            options.nodeProgram = run.nodeProgram
-            options.inspectProgram = run.inspectProgram
             options.seconds = Double(values[minutes] * 60)
-            options.rate = values[rate]
             options.traces = values[traces]
             options.damages = values[damages]
             options.without = Set(values[without].split(separator: ",").compactMap { FaultKind(rawValue: String($0)) })
-            let trial = ClusterTrial(options, seams, say: TrialProgram.say)
-            interruption.act = { trial.interrupt() }
-            return try await trial.run()
+            return ClusterTrial(options)
         }
     }
 }

@@ -23,9 +23,12 @@ struct FaultTests {
 
     @Test("a run that never met an expected fault fails")
     func missing() {
-        let report = TrialReport(seed: 1, nodes: 3)
-        #expect(report.missing(of: []) == nil)
-        #expect(report.missing(of: [.bridge])?.evidence == "never: bridge")
+        var strikes = StrikeCounts()
+        strikes.add(.halves)
+        #expect(throws: Never.self) { try strikes.check([.halves]) }
+        #expect(throws: Violation("every expected fault strikes", "never: bridge")) {
+            try strikes.check([.halves, .bridge])
+        }
     }
 
     @Test("two leaders in one term, or one that leads twice in it, are seen in the logs")

@@ -107,8 +107,9 @@ void clinux_name_thread(const char *name);
 // Forbids the calling thread, and threads that it starts later, to make an io_uring, as containers commonly do.
 int clinux_forbid_uring(void);
 
-// Ends the calling process by SIGKILL when the thread that started it has ended.
-int clinux_die_with_parent(void);
+// Starts a program, found by PATH when its name has no slash, in a process group of its own, with no signal blocked.
+// Both outputs are added to files. The system ends it by SIGKILL when the calling thread has ended. Returns its id.
+int clinux_spawn(char *const *words, char *const *environment, const char *output, const char *errors);
 // Waits for the end of a child process, at most so long; a negative time waits without limit. Returns 0 with its wait
 // status, or -ETIMEDOUT while it lives.
 int clinux_wait_for_process(int process, long long timeout_milliseconds, int *status);

@@ -3,24 +3,28 @@ import CordwoodRESP
 
 /// The look at a healed group: nobody writes, every member runs, and all must come to the same.
 struct Audit {
-    let group: TrialGroup
-    let workload: Workload
-    /// How long healing may take, in seconds.
-    var patience = 120.0
+    /// By disk and partition, how far events have been read.
+    typealias Seen = [String: [Int: UInt64]]
+
+    private let group: TrialGroup
+    private let workload: Workload
+
+    init(_ stage: TrialStage) {
+        group = stage.group
+        workload = stage.workload
+    }
 
     private var clock: any Clock { group.clock }
 
     /// Waits until the group is of one mind, then reads what every node has beyond `seen` and enters it.
-    ///
-    /// - Parameter seen: by disk and partition, how far this has been read before.
-    func run(_ seen: inout [String: [Int: UInt64]]) async throws {
+    func run(_ seen: inout Seen) async throws {
         try await converge()
         var ends: [Int: (UInt64, String)] = [:]
         for node in group.members {
             let disk = "\(node.name), disk \(node.disk)"
-            guard let address = node.clientAddress else { throw stuck("\(node.name) does not serve") }
+            guard let address = node.clientAddress else { throw Violation.stuck("\(node.name) does not serve") }
             let client = try await TrialClient.connect(address, group.seams)
-            for partition in 0..<workload.partitions {
+            for partition in 0..<Workload.partitions {
                 let end = try await read(partition, of: node, disk, from: seen[disk]?[partition] ?? 0, client)
                 if let (other, name) = ends[partition], other != end {
                     throw Violation(
@@ -34,24 +38,23 @@ struct Audit {
         for (partition, end) in ends.sorted(by: { $0.key < $1.key }) {
             try workload.ledger.sweep(partition: partition, end: end.0)
         }
-        try await ChainCheck(group: group, partitions: workload.partitions).run()
+        try await ChainCheck(group: group, partitions: Workload.partitions).run()
     }
-
-    private func stuck(_ what: String) -> Violation { Violation("a healed group goes on", what) }
 
     /// Everybody serves, and has dispatched and applied everything that is committed.
     private func converge() async throws {
-        let deadline = clock.monotonicNanoseconds + UInt64(patience * 1e9)
+        let deadline = clock.monotonicNanoseconds + UInt64(TrialStage.patienceSeconds * 1e9)
         var last: String? = "nobody was asked"
         while last != nil, clock.monotonicNanoseconds < deadline {
             try group.checkAlive()
             last = await difference()
             if last != nil { await clock.sleep(seconds: 0.1) }
         }
-        if let last { throw stuck("\(Int(patience)) s after the last fault: \(last)") }
+        if let last { throw Violation.stuck("\(Int(TrialStage.patienceSeconds)) s after the last fault: \(last)") }
     }
 
-    /// What keeps the members from being equal, `nil` when nothing does.
+    /// What keeps the members from being equal, `nil` when nothing does. Not inlined, since the compiler's optimiser
+    /// ends with a crash there.
     @inline(never)
     private func difference() async -> String? {
         var commits: Set<UInt64> = []
@@ -79,7 +82,7 @@ struct Audit {
             let reply = try await client.call(
                 "EPSCAN", "\(partition)", "\(start)", "+", "COUNT", "200", seconds: 20)
             guard let page = ShownPage(reply) else {
-                throw Violation("a healed group goes on", "\(node.name) answered EPSCAN \(partition): \(reply)")
+                throw Violation.stuck("\(node.name) answered EPSCAN \(partition): \(reply)")
             }
             try workload.enter(page.events, from: start, of: partition, by: disk)
             start += UInt64(page.events.count)

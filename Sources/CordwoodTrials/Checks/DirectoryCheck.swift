@@ -1,4 +1,5 @@
 import CordwoodIO
+import CordwoodProcesses
 
 /// Looks at the directories of nodes that have ended: each is sound by itself, and what their partitions hold is the
 /// same, byte for byte, in the form in which replicas have it in common.
@@ -19,11 +20,11 @@ struct DirectoryCheck {
     }
 
     private func inspect(_ command: String, _ node: TrialNode) async throws -> String {
-        let (ending, output) = try await runCommand(
+        let (end, output) = try await ChildProcess.run(
             [inspectProgram, command, "--json", node.directory], group.clock, scratch: "\(group.folder)/inspect",
             seconds: 300)
-        guard ending == .exited(0) else {
-            throw Violation("directories are sound", "\(command) of \(node.name): \(ending)\n\(output.suffix(2000))")
+        guard end == .exited(0) else {
+            throw Violation("directories are sound", "\(command) of \(node.name): \(end)\n\(output.suffix(2000))")
         }
         return output
     }

@@ -138,10 +138,8 @@ extension Nemesis {
     }
 
     private func settle(_ what: String, _ attempt: () async -> Bool) async throws {
-        var healedTries = 0
         while !(await attempt()) {
-            if mustRest { healedTries += 1 }
-            if healedTries > 200 { throw Violation("a healed group goes on", "\(what) does not come to an end") }
+            if hasRestedInVain { throw Violation.stuck("\(what) does not come to an end") }
             await clock.sleep(seconds: 0.2)
         }
     }

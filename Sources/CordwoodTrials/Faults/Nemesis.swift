@@ -7,23 +7,20 @@ import CordwoodVirtual
 final class Nemesis {
     let group: TrialGroup
     let smallDisk: SmallDisk?
-    /// How often each kind has struck.
-    private(set) var counts: [FaultKind: Int] = [:]
+    private(set) var strikes = StrikeCounts()
     private var decks: [FaultKind.Lane: FaultDeck] = [:]
     private let randoms: [FaultKind.Lane: VirtualRandom]
-    private let judge: (Violation) -> Void
-    private var isResting = true
+    private let verdict: Verdict
+    /// Since when everything is healed; `nil` while faults strike.
+    private var restsSince: UInt64? = 0
     private var active = 0
     /// Nodes that a strike has in hand.
     var held: Set<String> = []
 
-    init(
-        _ group: TrialGroup, kinds: [FaultKind], smallDisk: SmallDisk?, seed: UInt64,
-        judge: @escaping (Violation) -> Void
-    ) {
+    init(_ group: TrialGroup, _ kinds: [FaultKind], _ smallDisk: SmallDisk?, seed: UInt64, _ verdict: Verdict) {
         self.group = group
         self.smallDisk = smallDisk
-        self.judge = judge
+        self.verdict = verdict
         var randoms: [FaultKind.Lane: VirtualRandom] = [:]
         for lane in FaultKind.Lane.allCases {
             let random = VirtualRandom(seed: seed, concern: "\(lane)")
@@ -38,7 +35,7 @@ final class Nemesis {
     // MARK: Rounds
 
     func begin() {
-        isResting = false
+        restsSince = nil
         for lane in FaultKind.Lane.allCases {
             active += 1
             group.seams.scheduler.spawn("nemesis") { [self] in
@@ -50,14 +47,14 @@ final class Nemesis {
 
     /// Lets the strikes under way come to their ends, heals everything and starts whoever is down.
     func rest() async throws {
-        isResting = true
+        restsSince = clock.monotonicNanoseconds
         group.chronicle.note("everything is healed")
         group.proxy.heal()
-        let hasEnded = await clock.until(seconds: 120) { active == 0 }
+        // What an operator has begun says itself when it takes too long; this is a little longer.
+        let hasEnded = await clock.until(seconds: TrialStage.patienceSeconds + 60) { active == 0 }
         group.proxy.heal()
-        guard hasEnded else {
-            throw Violation("a healed group goes on", "an operator's change does not come to an end")
-        }
+        try verdict.check()
+        if !hasEnded { throw Violation.stuck("what an operator has begun does not come to an end") }
         for node in group.members {
             group.resume(node)
             try group.start(node)
@@ -68,16 +65,16 @@ final class Nemesis {
         guard let random = randoms[lane] else { return }
         while true {
             await pause(random.seconds(lane == .network ? 1...5 : 0.3...4))
-            guard !isResting, let kind = decks[lane]?.next() else { return }
+            guard !mustRest, let kind = decks[lane]?.next() else { return }
             do {
                 group.chronicle.note("begins: \(kind.rawValue)")
                 let hasStruck = try await strike(kind, random)
                 group.chronicle.note("ends: \(kind.rawValue)\(hasStruck ? "" : ", not possible now")")
-                if hasStruck { counts[kind, default: 0] += 1 } else { decks[lane]?.putBack(kind) }
+                if hasStruck { strikes.add(kind) } else { decks[lane]?.putBack(kind) }
             } catch let violation as Violation {
-                judge(violation)
+                verdict.object(violation)
             } catch {
-                judge(Violation("the trial goes on", "\(kind.rawValue): \(error)"))
+                verdict.object(Violation("the trial goes on", "\(kind.rawValue): \(error)"))
             }
         }
     }
@@ -93,10 +90,16 @@ final class Nemesis {
 
     /// Waits, but not longer than until the nemesis is told to rest.
     func pause(_ seconds: Double) async {
-        await clock.until(seconds: seconds, everyMilliseconds: 10) { isResting }
+        await clock.until(seconds: seconds, everyMilliseconds: 10) { mustRest }
     }
 
-    var mustRest: Bool { isResting }
+    var mustRest: Bool { restsSince != nil }
+
+    /// The group has had all the time that it may take once nothing disturbs it.
+    var hasRestedInVain: Bool {
+        guard let restsSince else { return false }
+        return clock.monotonicNanoseconds - restsSince > UInt64(TrialStage.patienceSeconds * 1e9)
+    }
 
     // MARK: Choosing
 
@@ -116,5 +119,21 @@ final class Nemesis {
     func freeFollower(_ random: VirtualRandom) async -> TrialNode? {
         let leader = await group.leader()
         return anyMember(random) { $0 !== leader && $0.isAwake }
+    }
+}
+
+/// How often each kind of fault has struck.
+struct StrikeCounts {
+    private var counts: [FaultKind: Int] = [:]
+
+    subscript(kind: FaultKind) -> Int { counts[kind] ?? 0 }
+
+    mutating func add(_ kind: FaultKind) { counts[kind, default: 0] += 1 }
+
+    /// A run that never met a fault which it should have met shows less than it seems to.
+    func check(_ kinds: [FaultKind]) throws(Violation) {
+        let missing = kinds.filter { self[$0] == 0 }
+        if missing.isEmpty { return }
+        throw Violation("every expected fault strikes", "never: " + missing.map(\.rawValue).joined(separator: ", "))
     }
 }

@@ -1,4 +1,5 @@
 import CordwoodIO
+import CordwoodProcesses
 import Glibc
 
 /// A file system of its own for one node, in an image that is mounted as a loop device, and a ballast file that leaves
@@ -45,8 +46,8 @@ final class SmallDisk {
     }
 
     private func run(_ words: [String]) async throws(TrialError) {
-        let (ending, output) = try await runCommand(words, clock, scratch: scratch, seconds: 60)
-        guard ending == .exited(0) else { throw TrialError("\(words[0]): \(ending): \(output.prefix(200))") }
+        let (end, output) = try await ChildProcess.run(words, clock, scratch: scratch, seconds: 60)
+        guard end == .exited(0) else { throw TrialError("\(words[0]): \(end): \(output.prefix(200))") }
     }
 
     /// Takes all the space that is left. False when it could not.

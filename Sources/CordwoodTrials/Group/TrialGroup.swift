@@ -1,4 +1,5 @@
 import CordwoodIO
+import CordwoodProcesses
 import CordwoodRESP
 import Glibc
 
@@ -13,10 +14,10 @@ final class TrialGroup {
     let folder: String
     let nodes: [TrialNode]
     private let program: String
+    private let design: GroupDesign
     private let options: [String]
-    private let traces: Bool
-    private var isClosed = false
     private let founders: String
+    private var isClosed = false
     let founderCount: Int
     /// Processes that were started on a directory that had been used.
     private(set) var recoveries = 0
@@ -24,33 +25,27 @@ final class TrialGroup {
 
     var clock: any Clock { seams.clock }
 
-    /// - Parameters:
-    ///   - spares: nodes beyond the founders, which may be added to the group.
-    ///   - isDirect: the nodes connect to each other without the proxy.
     init(
-        founders: Int, spares: Int, program: String, options: [String], folder: String, traces: Bool,
-        isDirect: Bool = false, _ seams: Seams
+        _ design: GroupDesign, _ settings: TrialSettings, partitions: Int, _ seams: Seams
     ) async throws(TrialError) {
         self.seams = seams
-        self.program = program
-        founderCount = founders
-        self.folder = folder
+        self.design = design
+        program = settings.nodeProgram
+        options = ["--partition-count", "\(partitions)"] + design.options
+        founderCount = settings.nodes
+        folder = settings.folder
         proxy = FaultProxy(seams)
         chronicle = try Chronicle("\(folder)/trial.log", seams.clock)
         let network = "127.\(64 + seams.random.next(below: 128)).\(seams.random.next(below: 256))"
-        let names = (0..<founders + spares).map { String(UnicodeScalar(UInt8(ascii: "a") + UInt8($0))) }
+        let names = (0..<founderCount + design.spares).map { String(UnicodeScalar(UInt8(ascii: "a") + UInt8($0))) }
         nodes = names.enumerated().map { place, name in
-            let isFounder = place < founders
+            let isFounder = place < settings.nodes
             return TrialNode(
-                name: name, place: place, folder: folder, network: network,
-                entrance: isFounder ? .founder : .joining(as: "voter"), isWanted: isFounder, isDirect: isDirect)
+                name: name, place: place, folder: settings.folder, network: network,
+                entrance: isFounder ? .founder : .joining(as: "voter"), isWanted: isFounder, isDirect: design.isDirect)
         }
-        self.founders = nodes.prefix(founders).map { "\($0.name)=\($0.advertised)" }.joined(separator: ",")
-        self.options = options
-        self.traces = traces
-        for node in nodes {
-            try TrialFiles.makeDirectory(node.directory)
-            if isDirect { continue }
+        founders = nodes.prefix(founderCount).map { "\($0.name)=\($0.advertised)" }.joined(separator: ",")
+        for node in nodes where !design.isDirect {
             try await proxy.open(node.advertised, for: node.name, at: node.listens)
         }
         seams.scheduler.spawn("ready lines") { [self] in
@@ -69,6 +64,7 @@ final class TrialGroup {
 
     /// Starts the founders and waits until they serve.
     func found() async throws {
+        for node in nodes { try TrialFiles.makeDirectory(node.directory) }
         for node in members { try start(node) }
         for node in members where !(await untilServing(node, seconds: 30)) {
             throw Violation("a group is founded", "\(node.name): \(TrialFiles.text(of: node.logFile).suffix(500))")
@@ -91,13 +87,15 @@ final class TrialGroup {
                 "--cluster-join-as", role,
             ]
         }
-        if traces { words += ["--consensus-trace", node.traceFile] }
+        if design.traces { words += ["--consensus-trace", node.traceFile] }
         if !TrialFiles.isEmpty(node.directory) { recoveries += 1 }
         node.clientAddress = nil
         node.isPaused = false
         node.mayEnd = false
         node.lives += 1
-        node.process = try ChildProcess(words + options, output: node.outputFile, errors: node.logFile)
+        // The line that says where this life serves must not be one of the life before.
+        TrialFiles.remove(node.outputFile)
+        node.process = try ChildProcess.start(words + options, output: node.outputFile, errors: node.logFile)
         chronicle.note("\(node.name) starts, life \(node.lives), disk \(node.disk)")
     }
 

@@ -1,4 +1,5 @@
 import CordwoodIO
+import CordwoodProcesses
 
 /// One place for a node: a name, a directory and addresses, and the process that runs there now, if one does.
 final class TrialNode {
@@ -49,7 +50,7 @@ final class TrialNode {
     }
 
     /// How a node ends that cannot open its directory: the code for input and output.
-    private static let unopened = ChildProcess.Ending.exited(74)
+    private static let unopened = ChildProcess.End.exited(74)
 
     /// It has ended because there was no space to begin with.
     var lacksSpace: Bool { hasFullDisk && process?.poll() == Self.unopened }

@@ -15,7 +15,7 @@ extension Workload {
 
     func read(_ connections: Connections, _ random: VirtualRandom, isLinearizable: Bool) async throws {
         guard let node = anyNode(random) else { return }
-        let partition = Int(random.next(below: UInt64(partitions)))
+        let partition = Int(random.next(below: UInt64(Self.partitions)))
         let client: TrialClient
         do {
             client = try await connections.client(

@@ -9,8 +9,6 @@ final class Workload {
         var operations = 0
         /// Answers that left the outcome open, and requests that were never answered.
         var unknown = 0
-        /// Requests that were turned away with nothing done.
-        var turnedAway = 0
         /// Acknowledged writes that were sent once more and got the same answer.
         var repeated = 0
         var linearizableReads = 0
@@ -19,12 +17,17 @@ final class Workload {
         var codes: [String: Int] = [:]
     }
 
+    static let partitions = 16
+    private static let streams = 64
+    private static let writers = 32
+    /// As many read linearizably, and as many locally.
+    private static let readers = 3
+
     let ledger: Ledger
-    let partitions: Int
     let group: TrialGroup
     let seams: Seams
     private let seed: UInt64
-    private let judge: (Violation) -> Void
+    private let verdict: Verdict
     /// Nanoseconds between two requests of a writer, on average.
     private let pauseNanoseconds: UInt64
     private var isOpen = false
@@ -37,19 +40,15 @@ final class Workload {
     /// What readers of one disk have been shown: one behind the highest sequence of each partition.
     var shown: [String: [Int: UInt64]] = [:]
 
-    init(
-        _ ledger: Ledger, partitions: Int, group: TrialGroup, seed: UInt64, writers: Int, readers: Int, rate: Int,
-        judge: @escaping (Violation) -> Void
-    ) {
-        self.ledger = ledger
-        self.partitions = partitions
+    init(_ group: TrialGroup, seed: UInt64, rate: Int, _ verdict: Verdict) {
+        ledger = Ledger(streams: Self.streams, seed: seed)
         self.group = group
         self.seed = seed
-        self.judge = judge
+        self.verdict = verdict
         seams = group.seams
-        pauseNanoseconds = UInt64(writers) * 1_000_000_000 / UInt64(max(1, rate))
-        for number in 0..<writers { client("writer \(number)") { [self] in try await write($0, $1) } }
-        for number in 0..<readers {
+        pauseNanoseconds = UInt64(Self.writers) * 1_000_000_000 / UInt64(max(1, rate))
+        for number in 0..<Self.writers { client("writer \(number)") { [self] in try await write($0, $1) } }
+        for number in 0..<Self.readers {
             client("reader \(number)") { [self] in try await read($0, $1, isLinearizable: true) }
             client("local reader \(number)") { [self] in try await read($0, $1, isLinearizable: false) }
         }
@@ -86,7 +85,7 @@ final class Workload {
                 if isOver { return }
                 busy += 1
                 do { try await act(connections, random) } catch let violation as Violation {
-                    judge(violation)
+                    verdict.object(violation)
                 } catch { connections.drop() }
                 busy -= 1
                 await seams.clock.sleep(nanoseconds: random.next(below: 2 * pauseNanoseconds))

@@ -34,10 +34,13 @@ ROOMS = {
     "CordwoodConformance": {
         "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog", "CordwoodMachine",
     },
-    "CordwoodTrials": {"CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP"},
+    "CordwoodProcesses": {"CordwoodIO", "CLinux"},
+    "CordwoodTrials": {
+        "CordwoodBase", "CordwoodIO", "CordwoodVirtual", "CordwoodEvents", "CordwoodRESP", "CordwoodProcesses",
+    },
     "CordwoodCrash": {
         "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CLinux", "CordwoodVirtual", "CordwoodRaft", "CordwoodLog",
-        "CordwoodMachine", "CordwoodNode", "Cordwood", "CordwoodConformance",
+        "CordwoodMachine", "CordwoodNode", "Cordwood", "CordwoodConformance", "CordwoodProcesses",
     },
     "cordwood-node": {
         "Cordwood", "CordwoodBase", "CordwoodIO", "CordwoodPlatform", "CordwoodEvents", "CordwoodOptions",
@@ -72,6 +75,7 @@ SYSTEM_MODULES = {
     "CordwoodVirtual": {"Glibc"},
     "CordwoodConformance": {"Foundation", "Glibc"},
     # Starts, stops and kills processes, and reads the files that they leave.
+    "CordwoodProcesses": {"Glibc"},
     "CordwoodTrials": {"Foundation", "Glibc"},
     "CordwoodCrash": {"Foundation", "Glibc"},
 }
