@@ -95,6 +95,7 @@ public final class Node {
     public internal(set) var readiness = Readiness.waiting
     var readinessWaiters: [UnsafeContinuation<Void, Never>] = []
     var forwarder = ProposalForwarder()
+    var breaker: CircuitBreaker
     var transfers = Transfers()
     var repairs = Repairs()
     /// Commands that were passed on to a leader.
@@ -141,6 +142,7 @@ public final class Node {
         gate = parts.gate
         ownedCore = Owned(parts.core)
         membership = parts.membership
+        breaker = CircuitBreaker(electionTicks: parts.configuration.raft.electionTicks)
         answeredDurable = parts.store.durableIndex
         durableVote = parts.store.state.vote
         lastTimestampMicroseconds = parts.lastTimestampMicroseconds

@@ -71,6 +71,8 @@ public enum ProposalRejection: Error, Sendable, Hashable {
     case forwarded(ForwardRejection)
     /// The leader could not be reached; nothing has left this node.
     case unreachable(String)
+    /// The leader has failed this node for a while: nothing is passed on to it before so many milliseconds.
+    case circuitOpen(retryMilliseconds: UInt64)
     /// Passed on to one leader after another, and none was.
     case tooManyHops(String)
 }

@@ -163,6 +163,7 @@ public struct ForwardRejection: Hashable, Sendable {
         case .forwarded(let rejection): self = rejection
         case .unreachable(let text): self.init(kind: .busy, text: text)
         case .tooManyHops(let text): self.init(kind: .busy, text: text)
+        case .circuitOpen: self.init(kind: .busy, text: "the leader cannot be reached")
         }
     }
 }

@@ -16,12 +16,34 @@ extension Node {
     ) throws(ProposalRejection) {
         guard dispatcher.has(partition) else { throw .unknownPartition(partition) }
         if forwarder.isFull { throw .busy("too many commands wait for the leader") }
+        breaker.watch(core.leader, core.term)
+        if breaker.state(at: maintenance.ticks) == .open { throw circuitOpen }
         forwarder.add(
             .init(
                 command: ForwardedCommand(partition: partition, acknowledgement: acknowledgement, payload: payload),
                 tag: tag, observer: observer,
                 expiryTick: maintenance.ticks + UInt64(configuration.proposalTicks)))
         armForwarding()
+    }
+
+    private var circuitOpen: ProposalRejection {
+        .circuitOpen(
+            retryMilliseconds: breaker.restTicks(at: maintenance.ticks) * configuration.tickMilliseconds)
+    }
+
+    /// What failed, or was refused, because the leader fails this node.
+    public var forwardingState: String { breaker.state(at: maintenance.ticks).rawValue }
+
+    /// How often commands began to be refused for that.
+    public var breakerOpenings: UInt64 { breaker.openings }
+
+    /// A call has failed. What waits fails with it once the breaker is open.
+    private func callFailed(_ leader: ReplicaID, _ term: Term) {
+        breaker.watch(core.leader, core.term)
+        guard leader == core.leader, term == core.term else { return }
+        breaker.failed(at: maintenance.ticks)
+        guard breaker.state(at: maintenance.ticks) == .open else { return }
+        for waiting in forwarder.takeAll() { end(waiting, .rejected(circuitOpen)) }
     }
 
     func armForwarding() {
@@ -45,6 +67,8 @@ extension Node {
                 forwarder.refusal != .init(leader: core.leader, term: core.term)
             else { return }
             let (leader, term) = (core.leader, core.term)
+            breaker.watch(leader, term)
+            if breaker.state(at: maintenance.ticks) != .closed, forwarder.callsUnderWay > 0 { return }
             let batch = forwarder.takeBatch()
             forwarder.callsUnderWay += 1
             forwardedCount += UInt64(batch.count)
@@ -88,11 +112,14 @@ extension Node {
             }
             // It is tried again, with whoever leads then.
             forwarder.restsUntilTick = maintenance.ticks + 1
-            return forwarder.putBack(batch.map { $0.after(.unreachable("\(error)")) })
+            forwarder.putBack(batch.map { $0.after(.unreachable("\(error)")) })
+            return callFailed(leader, term)
         } catch {
+            callFailed(leader, term)
             for waiting in batch { end(waiting, .unknown(.noAnswer("\(error)"))) }
             return
         }
+        breaker.succeeded()
         await untilApplied(outcomes, batch)
         var again: [ProposalForwarder.Waiting] = []
         for (waiting, outcome) in zip(batch, outcomes) {

@@ -15,6 +15,7 @@ enum ErrorCode: String, CaseIterable {
     case loading = "LOADING"
     case transport = "TRANSPORTERR"
     case maxForwards = "MAXFORWARDS"
+    case circuitOpen = "CIRCUITOPEN"
     case noSpace = "NOSPACE"
     case poisoned = "POISONED"
     case frozen = "FROZEN"

@@ -27,6 +27,8 @@ extension CommandError {
         case .forwarded(let rejection): self.init(forwarded: rejection)
         case .unreachable(let reason): self.init(.transport, reason)
         case .tooManyHops(let reason): self.init(.maxForwards, reason)
+        case .circuitOpen(let milliseconds):
+            self.init(.circuitOpen, "the leader cannot be reached from here, retry in \(milliseconds) ms")
         }
     }
 

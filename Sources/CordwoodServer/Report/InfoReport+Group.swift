@@ -85,6 +85,8 @@ extension InfoReport {
         info.section("Cluster")
         info.line("cluster_enabled", 1)
         info.line("cluster_state", server.node.status.leader == nil ? "fail" : "ok")
+        info.line("breakers_open", server.node.forwardingState == "closed" ? 0 : 1)
+        info.line("forwarding", server.node.forwardingState)
         info.line("start_timestamp", server.node.startedMicroseconds / 1000)
     }
 }
