@@ -31,9 +31,7 @@ extension Node {
         for waiter in proposals.takeAll() {
             waiter.observer.proposalEnded(tag: waiter.tag, outcome: .unknown(.closing))
         }
-        for context in readWaiters.keys.sorted() {
-            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.closing))
-        }
+        failAllReads(.closing)
         for waiting in forwarder.takeAll() {
             waiting.observer.proposalEnded(tag: waiting.tag, outcome: .rejected(.closing))
         }

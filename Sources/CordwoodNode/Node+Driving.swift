@@ -71,9 +71,9 @@ extension Node {
         case .apply(let range):
             dispatch(range)
         case .readReady(let context, let index):
-            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .success(index))
+            endRead(context, .success(index))
         case .readFailed(let context):
-            readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.notLeader(nil)))
+            endRead(context, .failure(.notLeader(nil)))
         case .roleChanged(let role, let term, let leader):
             roleChanged(role, term, leader: leader)
         case .configurationChanged:

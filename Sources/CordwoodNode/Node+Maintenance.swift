@@ -32,6 +32,7 @@ extension Node {
             atNanoseconds: seams.clock.monotonicNanoseconds + configuration.tickMilliseconds * 1_000_000
         ) { [self] in
             guard !isClosing else { return }
+            noteTick()
             maintenance.ticks += 1
             step(.tick)
             // What the core wrote in this turn goes out with it.
@@ -55,11 +56,7 @@ extension Node {
         tickForwarding()
         tickReports()
         changeWaiters.expire(at: now)
-        if !readWaiters.isEmpty {
-            for context in readWaiters.keys.sorted() where readWaiters[context]?.expiryTick ?? now < now {
-                readWaiters.removeValue(forKey: context)?.continuation.resume(returning: .failure(.notLeader(nil)))
-            }
-        }
+        for context in reads.expired(at: now) { endRead(context, .failure(.notLeader(nil))) }
     }
 
     /// Begins a round of upkeep early when the log has grown by half a segment since the last one.

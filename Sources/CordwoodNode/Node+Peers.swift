@@ -230,6 +230,8 @@ extension Node {
         case .append:
             receivedAppend(message, entries)
         default:
+            var message = message
+            if message.kind == .readIndex, !isLeaseTrusted { message.hint = 1 }
             core.receive(message, into: &effects)
             if message.kind == .heartbeat, !attachment.isEmpty { receivedConfirmed(attachment) }
             if message.kind == .appendResponse { receivedAcknowledgement(message) }

@@ -56,8 +56,7 @@ public final class Node {
     var answeredDurable: RaftIndex
     /// Entries of this turn whose proposers are answered when it ends.
     var bufferedIndexes: [RaftIndex] = []
-    var readWaiters: [UInt64: ReadWaiter] = [:]
-    var lastReadContext: UInt64 = 0
+    var reads = ReadRounds()
 
     var pendingWrites: [PendingWrite] = []
     var heldMessages: [HeldMessage] = []
@@ -192,13 +191,6 @@ public final class Node {
         var lastTimestampMicroseconds: Int64
     }
 
-    struct ReadWaiter {
-        /// The tick at which it is asked no longer whether the leader has answered: a request or its answer can be
-        /// lost.
-        var expiryTick: UInt64
-        var continuation: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>
-    }
-
     // MARK: What a node can be asked
 
     public var status: NodeStatus {
@@ -225,20 +217,5 @@ public final class Node {
     public func flush() async throws(LogError) {
         step(.endTurn)
         try await store.flush()
-    }
-
-    /// An index that covers every write acknowledged before the call, confirmed by the quorum: a read is linearizable
-    /// once its partition has applied it.
-    public func readIndex() async throws(ProposalRejection) -> RaftIndex {
-        if isClosing { throw .closing }
-        lastReadContext += 1
-        let context = lastReadContext
-        let result = await withUnsafeContinuation {
-            (continuation: UnsafeContinuation<Result<RaftIndex, ProposalRejection>, Never>) in
-            readWaiters[context] = ReadWaiter(
-                expiryTick: maintenance.ticks + UInt64(configuration.raft.electionTicks), continuation: continuation)
-            step(.read(context: context))
-        }
-        return try result.get()
     }
 }

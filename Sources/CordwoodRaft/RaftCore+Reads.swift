@@ -12,6 +12,8 @@ struct ReadQueue: Sendable {
         /// Commit when it was asked.
         var index: RaftIndex
         var round: UInt64
+        /// A lease does not do.
+        var needsRound = false
     }
 
     /// Asked before anything of this term was committed.
@@ -59,12 +61,13 @@ struct ReadQueue: Sendable {
 extension RaftCore {
     // MARK: Asking
 
-    mutating func requestRead(_ context: UInt64, into effects: inout RaftEffects) {
+    mutating func requestRead(_ context: UInt64, needsRound: Bool, into effects: inout RaftEffects) {
         switch role {
-        case .leader: ask(context, for: replica, into: &effects)
+        case .leader: ask(context, for: replica, needsRound: needsRound, into: &effects)
         case .follower where leader != .none:
             var request = RaftMessage(.readIndex, from: replica, to: leader, term: 0)
             request.context = context
+            request.hint = needsRound ? 1 : 0
             send(request, into: &effects)
         default: effects.emit(.readFailed(context: context))
         }
@@ -72,7 +75,7 @@ extension RaftCore {
 
     mutating func takeReadRequest(_ message: RaftMessage, into effects: inout RaftEffects) {
         if role == .leader {
-            ask(message.context, for: message.from, into: &effects)
+            ask(message.context, for: message.from, needsRound: message.hint != 0, into: &effects)
         } else {
             fail(.init(context: message.context, asker: message.from, index: 0, round: 0), into: &effects)
         }
@@ -86,14 +89,17 @@ extension RaftCore {
         }
     }
 
-    private mutating func ask(_ context: UInt64, for asker: ReplicaID, into effects: inout RaftEffects) {
-        let read = ReadQueue.Read(context: context, asker: asker, index: log.committed, round: reads.round + 1)
+    private mutating func ask(
+        _ context: UInt64, for asker: ReplicaID, needsRound: Bool, into effects: inout RaftEffects
+    ) {
+        let read = ReadQueue.Read(
+            context: context, asker: asker, index: log.committed, round: reads.round + 1, needsRound: needsRound)
         // Until an entry of this term is committed, commit may be behind what a former leader acknowledged.
         guard log.term(at: log.committed) == term else {
             reads.waiting.append(read)
             return
         }
-        if isAloneInQuorum || isLeaseValid { return serve(read, into: &effects) }
+        if isAloneInQuorum || !needsRound && isLeaseValid { return serve(read, into: &effects) }
         let isRoundOut = !reads.pending.isEmpty
         reads.pending.append(read)
         if !isRoundOut { broadcastHeartbeat(into: &effects) }
@@ -133,7 +139,7 @@ extension RaftCore {
         if reads.waiting.isEmpty { return }
         let waiting = reads.waiting
         reads.waiting = []
-        for read in waiting { ask(read.context, for: read.asker, into: &effects) }
+        for read in waiting { ask(read.context, for: read.asker, needsRound: read.needsRound, into: &effects) }
     }
 
     private mutating func serve(_ read: ReadQueue.Read, into effects: inout RaftEffects) {

@@ -31,6 +31,8 @@ public enum RaftInput: Hashable, Sendable {
     case stepDown
     /// Ask for a read index; the answer names the context, which is used once.
     case read(context: UInt64)
+    /// The same, whatever the lease says: confirmed by a quorum that is asked after the read.
+    case readByQuorum(context: UInt64)
     case readDone(ticket: UInt64, peer: ReplicaID, ReadOutcome)
     /// A snapshot for the peer is ready to be sent.
     case snapshotOffered(peer: ReplicaID, LogPosition)

@@ -60,7 +60,7 @@ struct Dispatcher {
         guard server.settings.routing == .moved, !server.node.isLeader else { return }
         let description = server.table.description(of: command)
         let isLinearizableRead =
-            description.group == .events && connection.readMode == .linearizable && !connection.readsLocally
+            description.group == .events && connection.readMode != .local && !connection.readsLocally
         guard description.flags.contains(.write) || isLinearizableRead else { return }
         let slot = description.keyPosition > 0 ? KeySlot.slot(of: request[description.keyPosition]) : 0
         throw server.redirection(slot: slot)

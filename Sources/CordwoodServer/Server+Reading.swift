@@ -19,7 +19,8 @@ extension Server {
     func prepareRead(of partitions: [PartitionID]?, by connection: ClientConnection) async throws(CommandError) {
         switch connection.readMode {
         case .local: try checkReady()
-        case .linearizable: try await untilLinearizable(partitions)
+        case .linearizable: try await untilLinearizable(partitions, .quorum)
+        case .lease: try await untilLinearizable(partitions, .lease)
         }
     }
 
@@ -36,9 +37,9 @@ extension Server {
     }
 
     /// A read index covers all that was acknowledged before it was asked for; what is applied up to there shows it.
-    private func untilLinearizable(_ partitions: [PartitionID]?) async throws(CommandError) {
+    private func untilLinearizable(_ partitions: [PartitionID]?, _ proof: ReadProof) async throws(CommandError) {
         let deadline = seams.clock.monotonicNanoseconds + settings.replyTimeoutNanoseconds
-        let index = try await readIndex(until: deadline)
+        let index = try await readIndex(by: proof, until: deadline)
         let now = seams.clock.monotonicNanoseconds
         let result = await node.barrier(
             through: index, partitions: partitions, timeoutNanoseconds: deadline - min(now, deadline))
@@ -47,9 +48,11 @@ extension Server {
         }
     }
 
-    private func readIndex(until deadline: UInt64) async throws(CommandError) -> RaftIndex {
+    private func readIndex(
+        by proof: ReadProof, until deadline: UInt64
+    ) async throws(CommandError) -> RaftIndex {
         while true {
-            do throws(ProposalRejection) { return try await node.readIndex() } catch {
+            do throws(ProposalRejection) { return try await node.readIndex(by: proof) } catch {
                 if case .closing = error { throw CommandError(.shutdown, "the node is draining") }
             }
             guard seams.clock.monotonicNanoseconds < deadline else {

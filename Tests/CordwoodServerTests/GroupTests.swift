@@ -86,7 +86,7 @@ import Testing
             }
             #expect(
                 try await leader.ask("CORDWOOD.READMODE", "LEASE")
-                    == .error("INVALIDARG unexpected LEASE: expected LOCAL or LINEARIZABLE"))
+                    == .error("INVALIDARG LEASE needs raft.clock-drift, which bounds how clocks run apart"))
         }
     }
 

@@ -279,8 +279,14 @@ extension Dispatcher {
             connection.readMode = .local
         } else if arguments.take("LINEARIZABLE") {
             connection.readMode = .linearizable
+        } else if arguments.take("LEASE") {
+            guard server.node.hasLeaseReads else {
+                throw CommandError(.invalidArgument, "LEASE needs raft.clock-drift, which bounds how clocks run apart")
+            }
+            connection.readMode = .lease
         } else {
-            throw .unexpected(try arguments.next("LOCAL or LINEARIZABLE"), expected: "LOCAL or LINEARIZABLE")
+            throw .unexpected(
+                try arguments.next("LOCAL, LINEARIZABLE or LEASE"), expected: "LOCAL, LINEARIZABLE or LEASE")
         }
         connection.output.simple("OK")
     }

@@ -44,6 +44,10 @@ extension NodeConfiguration {
         raft.electionTicks = options[NodeOption.raftElectionTicks]
         raft.heartbeatTicks = options[NodeOption.raftHeartbeatTicks]
         raft.traces = options[NodeOption.consensusTrace] != nil
+        if options[NodeOption.raftClockDrift] > 0 {
+            raft.readMode = .lease
+            raft.clockDriftPermille = options[NodeOption.raftClockDrift]
+        }
         tickMilliseconds = max(1, options[NodeOption.raftTick] / 1_000_000)
         maxEntryBytes = Int(options[NodeOption.maxFrame])
         let tickNanoseconds = tickMilliseconds * 1_000_000

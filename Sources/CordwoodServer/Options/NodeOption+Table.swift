@@ -26,7 +26,7 @@ extension NodeOption {
                 maxClients.declaration, maxFrame.declaration, maxEvent.declaration, maxTransactionEvents.declaration,
                 maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
                 idleTimeout.declaration, requestTimeout.declaration, replyTimeout.declaration, raftTick.declaration,
-                raftElectionTicks.declaration, raftHeartbeatTicks.declaration,
+                raftElectionTicks.declaration, raftHeartbeatTicks.declaration, raftClockDrift.declaration,
                 consensusTrace.declaration, ioBackend.declaration,
                 maxOpenFiles.declaration, logLevel.declaration, logFormat.declaration,
             ],
@@ -42,6 +42,10 @@ extension NodeOption {
                     if options[raftHeartbeatTicks] < options[raftElectionTicks] { return nil }
                     return "raft.heartbeat-ticks = '\(options[raftHeartbeatTicks])' must be below "
                         + "raft.election-ticks = '\(options[raftElectionTicks])'"
+                },
+                .init { options in
+                    if options[readsMode] != .lease || options[raftClockDrift] > 0 { return nil }
+                    return "reads.mode = 'lease' needs raft.clock-drift = '0' to be more than 0"
                 },
                 .init { options in
                     if options[maxEvent] <= options[maxFrame] { return nil }

@@ -164,6 +164,9 @@ public enum NodeOption {
     public static let raftElectionTicks = Option<Int>.integer(
         "raft.election-ticks", default: 10, in: 2...1000,
         "Ticks without a leader after which a node campaigns; drawn between this and twice as many")
+    public static let raftClockDrift = Option<Int>.integer(
+        "raft.clock-drift", default: 0, in: 0...1000,
+        "By how much the clocks of two members may run apart at most, in thousandths, for lease reads; 0 is none")
     public static let raftHeartbeatTicks = Option<Int>.integer(
         "raft.heartbeat-ticks", default: 1, in: 1...100, "Ticks between two heartbeats of a leader")
 
@@ -224,6 +227,8 @@ public enum ReadMode: String, CaseIterable, Sendable {
     case local
     /// Everything that was acknowledged anywhere before the read began.
     case linearizable
+    /// The same, on the strength of the leader's lease.
+    case lease
 }
 
 /// Levels that can be asked for, most important first.
