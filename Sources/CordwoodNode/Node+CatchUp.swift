@@ -8,30 +8,83 @@ import CordwoodRaft
 extension Node {
     /// How the partition logs of a data directory are kept.
     static func partitionLogConfiguration(
-        _ configuration: NodeConfiguration, _ store: SegmentedLogStore
+        _ configuration: NodeConfiguration, _ identity: LogIdentity
     ) -> PartitionLogPool.Configuration {
         PartitionLogPool.Configuration(
-            directory: configuration.directory + "/" + Directory.partitions, identity: store.identity,
+            directory: configuration.directory + "/" + Directory.partitions, identity: identity,
             segmentBytes: configuration.partitionSegmentBytes, maxOpenFiles: configuration.maxOpenFiles,
             bufferBytes: configuration.partitionBufferBytes, cacheBytes: configuration.cacheBytes,
             persistAgeNanoseconds: configuration.partitionSyncAgeNanoseconds)
     }
 
-    /// A crash may have cut an installation off behind its record: the rest is done before anything is opened.
+    /// A crash may have cut an installation off behind its record: the rest is done before anything is opened. What it
+    /// lacks of the pieces that were staged, or cannot read of them, a member of a group fetches again.
     static func completeInstallation(
         _ configuration: NodeConfiguration, _ store: SegmentedLogStore, _ log: any LogSink, _ seams: Seams
     ) async throws(NodeError) {
         guard let installation = store.installation, store.state.health == .ok else { return }
-        do throws(CatchUpError) {
-            _ = try await CatchUp.complete(
-                installation, store: store, directory: configuration.directory + "/" + Directory.staging,
-                logs: partitionLogConfiguration(configuration, store),
-                snapshots: SnapshotStore(
-                    directory: configuration.directory + "/" + Directory.snapshots, seams: seams),
-                log: log, seams: seams)
-        } catch {
-            throw .inconsistent("the installation at \(installation.boundary.index) cannot be completed: \(error)")
+        let snapshots = SnapshotStore(directory: configuration.directory + "/" + Directory.snapshots, seams: seams)
+        var isFetched = false
+        while true {
+            do throws(CatchUpError) {
+                _ = try await CatchUp.complete(
+                    installation, store: store, directory: configuration.directory + "/" + Directory.staging,
+                    logs: partitionLogConfiguration(configuration, store.identity), snapshots: snapshots, log: log,
+                    seams: seams)
+                return
+            } catch {
+                guard case .needsSnapshot(let partitions) = error, configuration.peerAddress != nil, !isFetched else {
+                    throw .inconsistent(
+                        "the installation at \(installation.boundary.index) cannot be completed: \(error)")
+                }
+                log.write(
+                    LogEvent(
+                        .warn, "node", "pieces of an installation are lacking and are fetched again",
+                        fields: [.init("partitions", partitions.map { "\($0)" }.joined(separator: " "))]))
+            }
+            try await fetchAgain(installation, configuration, store, snapshots, log, seams)
+            isFetched = true
         }
+    }
+
+    /// Returns once all that the manifest of an installation names is held or staged.
+    private static func fetchAgain(
+        _ installation: InstallRecord, _ configuration: NodeConfiguration, _ store: SegmentedLogStore,
+        _ snapshots: SnapshotStore, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) {
+        let manifest: SnapshotManifest
+        do throws(DecodeError) { manifest = try SnapshotManifest(decoding: installation.manifest) } catch {
+            throw .inconsistent("the manifest of the installation at \(installation.boundary.index): \(error)")
+        }
+        let logs = partitionLogConfiguration(configuration, store.identity)
+        let partitionCount = manifest.membership.partitionCount
+        let live = PartitionLogPool(configuration: logs, seams: seams, partitionCount: partitionCount)
+        live.log = log
+        let staging = StagingArea(
+            directory: configuration.directory + "/" + Directory.staging, configuration: logs,
+            partitionCount: partitionCount, log: log, seams: seams)
+        let peers = try await WaitingRoom.open(configuration, store.identity, manifest.membership, log, seams)
+        let timeout = configuration.catchUp.timeoutNanoseconds
+        let fetch = SnapshotFetch(
+            live: live, snapshots: snapshots, staging: staging, configuration: configuration.catchUp, seams: seams,
+            committed: { live.store(of: $0).persistedIndex },
+            call: { try await peers.call($0, .piece, $1, lane: .bulk, timeoutNanoseconds: timeout) })
+        let others = manifest.membership.members.map(\.replica).filter { $0 != store.identity.replica }
+        while true {
+            do throws(CatchUpError) {
+                try await fetch.run(manifest, from: others)
+                break
+            } catch {
+                log.write(
+                    LogEvent(
+                        .warn, "node", "pieces of an installation cannot be fetched yet",
+                        fields: [.init("reason", "\(error)")]))
+            }
+            await seams.clock.sleep(nanoseconds: offerPauseNanoseconds)
+        }
+        await peers.close()
+        await live.abandon()
+        await staging.close()
     }
 
     /// Gets ready to offer and to take snapshots, once there are peers.
@@ -218,6 +271,7 @@ extension Node {
         transfers.isInstalling = true
         defer { endInstallation() }
         await settleUpkeep()
+        while repairs.isExchanging { await seams.clock.sleep(nanoseconds: 1_000_000) }
         while isGivingUp { await seams.clock.sleep(nanoseconds: 1_000_000) }
         await catchUp.prepare()
         transfers.ticket = nil

@@ -33,11 +33,12 @@ extension Node {
     ) async throws(NodeError) -> Node {
         try check(configuration)
         try await makeDirectories(configuration, seams)
+        try await LogRepair.finish(configuration, seams)
         let entrance = try await GroupEntrance.pass(configuration, log, seams)
         let identity = entrance.map {
             StoreIdentity(cluster: $0.admission.cluster, node: $0.node, replica: $0.admission.replica)
         }
-        let store = try await openStore(configuration, identity, log, seams)
+        let store = try await openOrRepairStore(configuration, identity, log, seams)
         do throws(NodeError) {
             try await completeInstallation(configuration, store, log, seams)
             let membership = try await membership(configuration, entrance?.admission, store, seams)
@@ -68,11 +69,24 @@ extension Node {
         } catch { throw .log(.unavailable("\(error)")) }
     }
 
+    /// Opens the log. Where acknowledged data in it are damaged, a member of a group makes them whole first; until then
+    /// it is no part of the group, so it neither votes nor leads by what it lacks.
+    private static func openOrRepairStore(
+        _ configuration: NodeConfiguration, _ identity: StoreIdentity?, _ log: any LogSink, _ seams: Seams
+    ) async throws(NodeError) -> SegmentedLogStore {
+        do throws(NodeError) { return try await openStore(configuration, identity, log, seams) } catch {
+            guard case .log(.corrupt(let damage)) = error, damage.kind != .foreign,
+                let repair = try await LogRepair.prepare(configuration, damage, log, seams)
+            else { throw error }
+            try await repair.run()
+            return try await openStore(configuration, identity, log, seams)
+        }
+    }
+
     private static func openStore(
         _ configuration: NodeConfiguration, _ identity: StoreIdentity?, _ log: any LogSink, _ seams: Seams
     ) async throws(NodeError) -> SegmentedLogStore {
-        var options = configuration.log
-        options.maximumEntryBytes = configuration.maxEntryBytes
+        let options = configuration.storeOptions
         do throws(LogError) {
             let store = try await SegmentedLogStore.open(
                 directory: configuration.directory + "/" + Directory.log, identity: identity, options: options,
@@ -110,7 +124,7 @@ extension Node {
             clock: seams.clock, startingAfter: store.state.boundary.index)
         func makePool() -> PartitionLogPool {
             let pool = PartitionLogPool(
-                configuration: partitionLogConfiguration(configuration, store), seams: seams,
+                configuration: partitionLogConfiguration(configuration, store.identity), seams: seams,
                 partitionCount: membership.partitionCount, registry: store.checkpoint?.partitions ?? [])
             pool.log = log
             // A log of which only the intact prefix is served knows nothing of what partitions hold behind it.

@@ -192,6 +192,7 @@ extension Node {
                 outcome = .entries(count: wanted.count, bytes: wanted.reduce(0) { $0 + UInt64($1.payload.count) })
             } catch {
                 if case .purged = error { outcome = .purged } else { outcome = .corrupt }
+                if case .corrupt(let damage) = error { foundLogDamage(damage) }
                 if case .closed = error { return }
                 log.write(
                     LogEvent(

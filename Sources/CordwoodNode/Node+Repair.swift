@@ -1,4 +1,4 @@
-import CordwoodBase
+public import CordwoodBase
 import CordwoodIO
 import CordwoodLog
 import CordwoodMachine
@@ -9,7 +9,7 @@ import CordwoodRaft
 extension Node {
     private static let firstPauseNanoseconds: UInt64 = 500_000_000
     private static let longestPauseNanoseconds: UInt64 = 30_000_000_000
-    private static let callNanoseconds: UInt64 = 10_000_000_000
+    static let repairCallNanoseconds: UInt64 = 10_000_000_000
 
     /// Partitions whose logs are damaged, ascending.
     public var damagedPartitions: [PartitionDamage] { repairs.damages }
@@ -26,14 +26,25 @@ extension Node {
 
     /// Gets ready to give and to take intact records, once there are peers.
     func openRepairs(_ transport: PeerTransport) {
-        let source = RepairSource(logs: partitionLogs)
-        transport.services[.repair] = { [source] _, body in .success(await source.serve(body)) }
+        let source = RepairSource(logs: partitionLogs, store: store) { [unowned self] in
+            ReplicaState(
+                term: storeFailure == nil ? durableVote.term : 0,
+                last: LogPosition(index: store.nextIndex.previous, term: store.lastEntry?.term ?? 0),
+                commit: core.commitIndex)
+        } offer: { [unowned self] peer throws(CatchUpError) in
+            guard let source = transfers.source, !transfers.isInstalling, core.progress(of: peer)?.state != .snapshot
+            else { throw .notReady("a snapshot is under way") }
+            return try await source.offer(for: peer)
+        }
+        transport.services[.repair] = { [source] caller, body in
+            .success(await source.serve(body, from: caller.replica))
+        }
         repairs.source = source
         let staging = Self.repairStaging(configuration, store, partitionCount, log, seams)
         repairs.repair = PartitionRepair(
             logs: partitionLogs, staging: staging, configuration: configuration.catchUp, seams: seams
         ) { peer, body throws(PeerError) in
-            try await transport.call(peer, .repair, body, lane: .bulk, timeoutNanoseconds: Self.callNanoseconds)
+            try await transport.call(peer, .repair, body, lane: .bulk, timeoutNanoseconds: Self.repairCallNanoseconds)
         }
         beginRepairs()
     }
@@ -44,8 +55,8 @@ extension Node {
     ) -> StagingArea {
         StagingArea(
             directory: configuration.directory + "/" + Directory.repair,
-            configuration: partitionLogConfiguration(configuration, store), partitionCount: partitionCount, log: log,
-            seams: seams)
+            configuration: partitionLogConfiguration(configuration, store.identity), partitionCount: partitionCount,
+            log: log, seams: seams)
     }
 
     /// A crash may have cut the exchange of a partition's files off in the middle: the rest goes over before anything
@@ -81,6 +92,55 @@ extension Node {
         beginRepairs()
     }
 
+    /// Makes a partition's log whole again at an operator's word, whether or not it is known to be damaged.
+    ///
+    /// - Parameter preferred: whom to ask first.
+    public func repair(_ partition: PartitionID, from preferred: ReplicaID? = nil) {
+        foundDamage(partition, "an operator asks for it")
+        note(partition) { damage in
+            damage.preferred = preferred
+            damage.dueNanoseconds = seams.clock.monotonicNanoseconds
+        }
+    }
+
+    /// Entries of the log cannot be read any more while it is open. What is handed out needs them no longer once the
+    /// partitions hold it and a checkpoint covers it: the log begins behind them then. A member that wants them gets a
+    /// snapshot.
+    func foundLogDamage(_ damage: Damage) {
+        guard repairs.logDamage == nil, !isClosing, let last = damage.indexes?.upperBound.previous else { return }
+        repairs.logDamage = damage
+        log.write(
+            LogEvent(.error, "log", "the log is damaged", fields: [.init("damage", "\(damage)")]))
+        eligibilityMayHaveChanged()
+        seams.scheduler.spawn("leave damage behind") { [self] in
+            while !isClosing, storeFailure == nil, repairs.logDamage != nil {
+                await leaveBehind(last)
+                if repairs.logDamage != nil { await seams.clock.sleep(nanoseconds: Self.firstPauseNanoseconds) }
+            }
+        }
+    }
+
+    private func leaveBehind(_ last: RaftIndex) async {
+        await settleUpkeep()
+        guard !isClosing, !transfers.isInstalling else { return }
+        do throws(LogError) {
+            if store.startIndex <= last {
+                try await partitionLogs.persistAll()
+                guard dispatcher.floor > last, core.appliedIndex >= last, store.droppedRecords.isEmpty else { return }
+                try await writeCheckpoint()
+                guard maintenance.checkpointCovers >= last else { return }
+                step(.compacted(through: last))
+                try await store.compact(through: last, boundary: nil)
+            }
+            repairs.logDamage = nil
+            eligibilityMayHaveChanged()
+            log.write(LogEvent(.info, "log", "the log begins behind the damage", fields: [.init("index", "\(last)")]))
+        } catch {
+            log.write(
+                LogEvent(.warn, "log", "damage is not left behind yet", fields: [.init("reason", "\(error)")]))
+        }
+    }
+
     // MARK: Standing for election
 
     /// Says whether this node may lead and vote. While a snapshot takes the place of the log it may not lead, nor while
@@ -92,7 +152,9 @@ extension Node {
     /// must not stop the others.
     func tellEligibility(into effects: inout RaftEffects) {
         let isUntried = repairs.repair != nil && repairs.damages.contains { $0.attempts == 0 }
-        core.step(.eligibility(mayCampaign: !transfers.isInstalling && !isUntried, mayVote: true), into: &effects)
+        let mayCampaign = !transfers.isInstalling && !isUntried && repairs.logDamage == nil
+        // The last entry is in memory or durable and read at the start: by it this node votes.
+        core.step(.eligibility(mayCampaign: mayCampaign, mayVote: true), into: &effects)
     }
 
     private func eligibilityMayHaveChanged() {
@@ -126,9 +188,21 @@ extension Node {
 
     private func mend(_ partition: PartitionID, _ repair: PartitionRepair) async {
         note(partition) { $0.state = .repairing }
-        let others = membership.members.map(\.replica).filter { $0 != replica }
+        let preferred = repairs.damages.first { $0.partition == partition }?.preferred
+        let others = membership.members.map(\.replica).filter { $0 != replica }.sorted { one, other in
+            one == preferred && other != preferred
+        }
         do throws(RepairError) {
-            try await repair.run(partition, from: others)
+            if gate != nil, partitionLogs.store(of: partition).openState.failure != nil {
+                // What waited for it to be persisted has been given up: only a start takes that up again.
+                throw .notRepairable("under the acknowledgement gate 'partition' its log is mended by reading only")
+            }
+            let line = try await repair.prepare(partition, from: others)
+            // What a Raft snapshot puts in place is whole, and nothing is exchanged beside it.
+            while transfers.isInstalling { await seams.clock.sleep(nanoseconds: 1_000_000) }
+            repairs.isExchanging = true
+            defer { repairs.isExchanging = false }
+            try await repair.exchange(partition, endingAt: line)
             do {
                 try await machines.retake(partition, from: store.startIndex) {
                     try await store.entries(in: $0, maxBytes: 4 << 20)

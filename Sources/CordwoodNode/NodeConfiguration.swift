@@ -103,6 +103,12 @@ public struct NodeConfiguration: Sendable {
         return options
     }
 
+    var storeOptions: LogStoreOptions {
+        var options = log
+        options.maximumEntryBytes = maxEntryBytes
+        return options
+    }
+
     func advertisedAddress(_ bound: SocketAddress) -> String { advertisedPeerAddress ?? "\(bound)" }
 }
 

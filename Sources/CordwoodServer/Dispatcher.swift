@@ -92,6 +92,9 @@ struct Dispatcher {
         case .floor: try floor(request, on: connection)
         case .help: try help(request, on: connection)
         case .readmode: try readMode(request, on: connection)
+        case .verify: try verify(request, on: connection)
+        case .repair: try repair(request, on: connection)
+        case .job: try job(request, on: connection)
         case .members,
             .dbsize, .eget, .escan, .epscan, .esver, .epseq, .partition, .log, .barrier, .snapshot, .shutdown:
             brokenInvariant("\(command) may wait and was run as if it did not")

@@ -21,6 +21,9 @@ extension Server {
 
     /// The state of a partition, in the protocol's words.
     func stateName(of status: PartitionStatus) -> String {
+        if node.damagedPartitions.contains(where: { $0.partition == status.partition }) {
+            return node.isFrozen(status.partition) ? "quarantined" : "degraded"
+        }
         if node.isFrozen(status.partition) { return "frozen" }
         return status.isPinned ? "throttled" : "ok"
     }

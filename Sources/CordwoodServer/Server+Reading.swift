@@ -12,7 +12,14 @@ extension Server {
         of partition: PartitionID, readBy connection: ClientConnection
     ) async throws(CommandError) -> EventStore? {
         try await prepareRead(of: [partition], by: connection)
-        return await eventStore(of: partition)
+        if let store = await eventStore(of: partition) { return store }
+        // Nothing to show and nothing that can be shown are two things.
+        if let damage = node.damagedPartitions.first(where: { $0.partition == partition }) {
+            throw CommandError(
+                .partitionNotOwned, "partition \(partition) is quarantined on this node: \(damage.reason)")
+        }
+        if node.isFrozen(partition) { throw CommandError(.frozen, "partition \(partition) is frozen") }
+        return nil
     }
 
     /// Returns when partitions show what the connection's read mode asks for; all partitions when none is named.

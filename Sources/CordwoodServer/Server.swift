@@ -25,6 +25,7 @@ public final class Server {
     private(set) var clients = ClientRegistry()
     var eventIDs: EventIDSource
     var confirmTokens = ConfirmTokens()
+    var jobs = JobTable()
 
     /// Called when a client asks the node to end; the program then closes the server and the node.
     public var onShutdownRequested: (() -> Void)?

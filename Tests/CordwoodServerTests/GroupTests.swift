@@ -233,6 +233,31 @@ import Testing
         }
     }
 
+    @Test func damageIsLookedForByAJobAndMendedAtAnOperatorsWord() throws {
+        try withServedGroup { group in
+            let name = try await group.leader()
+            let client = try await group.client(name)
+            let other = try await group.followers()[0]
+            for number in 0..<20 { _ = try await client.ask("EAPPEND", "s\(number)", "e") }
+            #expect(try await client.ask("CORDWOOD.VERIFY", "AGAINST", other).text == "1")
+            var job = try await client.ask("CORDWOOD.JOB", "1")
+            while job["state"]?.text == "running" {
+                await group.seams.clock.sleep(nanoseconds: 10_000_000)
+                job = try await client.ask("CORDWOOD.JOB", "1")
+            }
+            #expect(job["state"]?.text == "done")
+            #expect(job["problems"] == .array([]))
+            let asked = try await client.ask("CORDWOOD.REPAIR", "0", "1", "5", "FROM", other)
+            let token = try #require(asked["token"]?.text)
+            let reply = try await client.ask("CORDWOOD.REPAIR", "0", "1", "5", "FROM", other, "CONFIRM", token)
+            #expect(reply.text == "OK")
+            let node = try #require(group.nodes[name]?.node)
+            try await group.until("the partition is made whole") { node.damagedPartitions.isEmpty }
+            #expect(node.repairedPartitions == 1)
+            #expect(Self.code(try await client.ask("CORDWOOD.JOB", "7")) == "NOTFOUND")
+        }
+    }
+
     @Test func whatTheGroupCannotDoIsRefusedWithItsReason() throws {
         try withServedGroup { group in
             let leader = try await group.leader()

@@ -37,6 +37,9 @@ extension PartitionLogStore {
     /// Everything handed out has been taken again: from here on the log takes what comes.
     public func endRetaking() { isRetaking = false }
 
+    /// Bytes of the files, as far as they are written.
+    public var byteCount: UInt64 { segments.reduce(0) { $0 + $1.end } }
+
     /// Reads every record that the files hold, and checks that the partition chain runs through all of them. Returns
     /// what is damaged; the first piece of each segment.
     public func verify() async throws(LogError) -> [Damage] {
@@ -140,6 +143,7 @@ extension PartitionLogPool {
         if store.openState == .unopened || store.openState == .opening { try? await open(store) }
         await store.lockWriting()
         defer { store.unlockWriting() }
+        guard stores[Int(partition.rawValue)] === store else { throw .closed }
         var line = line
         if store.openState == .open {
             try await store.complete(other.store(of: partition))

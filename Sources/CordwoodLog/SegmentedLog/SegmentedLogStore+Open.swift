@@ -149,19 +149,28 @@ extension SegmentedLogStore {
             cluster: owner.cluster, node: owner.node, replica: owner.replica, store: draw(), log: draw())
         let gates = [GateRecord(gate: options.ackGate, from: 1)]
         let carry = CarryRecord(identity: full, epoch: 1, firstSegment: 1, gates: gates)
+        var report = RecoveryReport()
+        report.unknownFiles = scan.unknown
+        return try await make(directory, carry, options, report, spares: scan.spares, lock, seams)
+    }
+
+    /// Makes a log whose state at its start is that of a carry record.
+    static func make(
+        _ directory: String, _ carry: CarryRecord, _ options: LogStoreOptions, _ report: RecoveryReport,
+        spares: [String], _ lock: any FileLock, _ seams: Seams
+    ) async throws(LogError) -> SegmentedLogStore {
         let stream = try await AppendOnlyFile.begin(
-            directory: directory, policy: policy(options), identity: full, carry: carry, spares: scan.spares,
+            directory: directory, policy: policy(options), identity: carry.identity, carry: carry, spares: spares,
             seams: seams)
         var contents = LogContents()
         contents.begin(with: carry)
-        var report = RecoveryReport()
+        var report = report
         report.isNew = true
-        report.epoch = 1
+        report.epoch = carry.epoch
         report.segmentCount = 1
-        report.unknownFiles = scan.unknown
         return SegmentedLogStore(
-            directory: directory, identity: full, options: options, recovery: report, stream: stream, segments: [],
-            contents: contents, checkpoint: nil, failure: nil, lock: lock, seams: seams)
+            directory: directory, identity: carry.identity, options: options, recovery: report, stream: stream,
+            segments: [], contents: contents, checkpoint: nil, failure: nil, lock: lock, seams: seams)
     }
 
     private static func report(of scan: StreamScan, _ replay: LogReplay) -> RecoveryReport {

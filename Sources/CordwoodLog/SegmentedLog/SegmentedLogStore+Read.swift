@@ -57,6 +57,41 @@ extension SegmentedLogStore {
         return Array(recent.values(in: range.lowerBound..<end))
     }
 
+    /// Reads every durable entry back from its segment and checks the entry chain through them. Gives the payload bytes
+    /// that were checked, and what is damaged.
+    public func verify() async throws(LogError) -> (checkedBytes: UInt64, damages: [Damage]) {
+        var checkedBytes: UInt64 = 0
+        var damages: [Damage] = []
+        var next = startIndex
+        var previous: ChainValue?
+        while next <= durable {
+            if health == .closed { throw .closed }
+            if next < startIndex { (next, previous) = (startIndex, nil) }
+            do throws(LogError) {
+                let entries = try await readBack(next..<durable.next, room: 4 << 20, isFirst: true)
+                guard let first = entries.first, let last = entries.last else { continue }
+                let anchor = previous.map { LogBoundary(index: next.previous, term: 0, chain: $0) }
+                let rest = anchor == nil ? Array(entries.dropFirst()) : entries
+                let before = anchor ?? LogBoundary(index: first.index, term: 0, chain: first.chain)
+                if !rest.isEmpty, LogExport.encodeRun(rest, after: before) == nil {
+                    throw .corrupt(
+                        Damage(
+                            .corrupt, file: directory, offsets: 0..<0, indexes: first.index..<last.index.next,
+                            detail: "the entry chain breaks"))
+                }
+                checkedBytes += entries.reduce(0) { $0 + UInt64($1.payload.count) }
+                (next, previous) = (last.index.next, last.chain)
+            } catch {
+                if case .purged = error { continue }
+                guard case .corrupt(let damage) = error else { throw error }
+                damages.append(damage)
+                guard let following = contents.index.lookup(next)?.next else { break }
+                (next, previous) = (following.first, nil)
+            }
+        }
+        return (checkedBytes, damages)
+    }
+
     /// Where a range stands as far as one reading goes, from its first entry up to the next mark.
     func place(of range: Range<RaftIndex>, room: Int, isFirst: Bool) -> SegmentRead {
         guard let (mark, following) = contents.index.lookup(range.lowerBound),

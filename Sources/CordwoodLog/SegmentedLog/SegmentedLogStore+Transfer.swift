@@ -33,6 +33,13 @@ enum LogExport {
         return bytes
     }
 
+    /// The transfer form of entries that are said to follow a position; `nil` when by their chain they do not.
+    static func encodeRun(_ entries: [Entry], after previous: LogBoundary) -> [UInt8]? {
+        let bytes = encode(entries, after: previous)
+        let decoded = bytes.withUnsafeBytes { try? decode($0) }
+        return decoded?.1.last?.chain == entries.last?.chain ? bytes : nil
+    }
+
     static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> (previous: LogBoundary, [Entry]) {
         guard bytes.count >= headerBytes + 16 else {
             throw .truncated(needed: headerBytes + 16, available: bytes.count)
@@ -70,6 +77,25 @@ enum LogExport {
         }
         guard UInt64(entries.count) == count else { throw .invalid(field: "export count", value: count) }
         return (previous, entries)
+    }
+}
+
+/// Entries on their way to a replica that lacks them.
+public enum LogRun {
+    /// The transfer form of entries that follow a position; `nil` when by the entry chain they do not.
+    public static func encode(_ entries: [Entry], after previous: LogBoundary) -> [UInt8]? {
+        LogExport.encodeRun(entries, after: previous)
+    }
+
+    /// Reads and verifies entries that follow a position, each by the entry chain.
+    public static func decode(_ bytes: [UInt8], after previous: LogBoundary) throws(DecodeError) -> [Entry] {
+        let result: Result<(previous: LogBoundary, [Entry]), DecodeError> = bytes.withUnsafeBytes { raw in
+            do throws(DecodeError) { return .success(try LogExport.decode(raw)) } catch { return .failure(error) }
+        }
+        let (found, entries) = try result.get()
+        guard found == previous else { throw .invalid(field: "run's previous entry", value: found.index.rawValue) }
+        guard !entries.isEmpty else { throw .invalid(field: "run's length", value: 0) }
+        return entries
     }
 }
 

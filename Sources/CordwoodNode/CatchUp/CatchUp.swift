@@ -192,6 +192,8 @@ public final class CatchUp {
         let staging = StagingArea(
             directory: directory, configuration: configuration, partitionCount: count, log: log, seams: seams)
         do throws(CatchUpError) {
+            // Whoever has lost all that was staged is told what is lacking, and not that there is no directory.
+            do throws(IOError) { try await staging.prepare() } catch { throw .io(error) }
             _ = try await SnapshotSwitch(live: live, snapshots: snapshots, staging: staging, seams: seams)
                 .run(manifest)
             try await CatchUpError.lifting {

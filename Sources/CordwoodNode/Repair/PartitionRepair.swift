@@ -43,15 +43,16 @@ final class PartitionRepair {
         limit = RateLimit(bytesPerSecond: configuration.bytesPerSecond, clock: seams.clock)
     }
 
-    /// Repairs a partition's log. On return its files are whole, and it is open; what it has ignored meanwhile is still
-    /// to be given to it again.
-    func run(_ partition: PartitionID, from peers: [ReplicaID]) async throws(RepairError) {
+    /// Puts a whole log of a partition together, beside the damaged one: verified and durable on return. Gives the
+    /// record that it ends with; `nil` when all that was ever on disk is in the segmented log.
+    func prepare(
+        _ partition: PartitionID, from peers: [ReplicaID]
+    ) async throws(RepairError) -> SystemCheckpoint.Line? {
         let log = logs.store(of: partition)
         try? await log.open()
         if log.contradictsLog, let failure = log.openState.failure { throw .log(failure) }
         do throws(IOError) { try await staging.prepare() } catch { throw .io(error) }
-        // All that was ever on disk is in the segmented log.
-        guard let anchor = log.anchor, anchor.persisted > 0 else { return try await replace(partition, endingAt: nil) }
+        guard let anchor = log.anchor, anchor.persisted > 0 else { return nil }
         for attempt in 0..<2 {
             let staged = try await openStaged(partition, isFresh: attempt > 0)
             try await fill(staged, upTo: anchor, peers)
@@ -59,20 +60,20 @@ final class PartitionRepair {
                 try await staged.persist()
                 return try await staged.line(at: anchor.persisted)
             }
-            if line == anchor { return try await replace(partition, endingAt: anchor) }
+            if line == anchor { return anchor }
         }
         throw .diverged(partition, anchor.persisted)
     }
 
-    func close() async { await staging.close() }
-
-    private func replace(
-        _ partition: PartitionID, endingAt anchor: SystemCheckpoint.Line?
-    ) async throws(RepairError) {
+    /// Puts the whole log in the place of the damaged one, and opens it; what it has ignored meanwhile is still to be
+    /// given to it again.
+    func exchange(_ partition: PartitionID, endingAt line: SystemCheckpoint.Line?) async throws(RepairError) {
         try await RepairError.lifting { () throws(LogError) in
-            try await logs.restore(partition, from: staging.whole, endingAt: anchor)
+            try await logs.restore(partition, from: staging.whole, endingAt: line)
         }
     }
+
+    func close() async { await staging.close() }
 
     /// What an earlier attempt has left goes on, unless it cannot be read.
     private func openStaged(_ partition: PartitionID, isFresh: Bool) async throws(RepairError) -> PartitionLogStore {

@@ -18,6 +18,8 @@ public struct PartitionDamage: Hashable, Sendable {
     /// What was found, and after an attempt why it failed.
     public var reason: String
     public var attempts = 0
+    /// Whom to ask first, where an operator said so.
+    public var preferred: ReplicaID?
     /// When it was found, in microseconds since 1970.
     public var foundMicroseconds: Int64
     /// The next attempt, on the node's clock.
@@ -32,7 +34,11 @@ struct Repairs {
     /// Ascending by partition.
     var damages: [PartitionDamage] = []
     var repairedPartitions: UInt64 = 0
+    /// Damage in the segmented log while it is open, until the log begins behind it.
+    var logDamage: Damage?
     var isRunning = false
+    /// A partition's files are being exchanged: no Raft snapshot is put in place meanwhile.
+    var isExchanging = false
     var waiters: [UnsafeContinuation<Void, Never>] = []
 
     func place(of partition: PartitionID) -> Int? { damages.firstIndex { $0.partition == partition } }

@@ -7,6 +7,7 @@ enum Command: UInt8, CaseIterable {
     case floor, partition, log, barrier, snapshot, shutdown, help
     /// CORDWOOD.CLUSTER and CORDWOOD.READMODE.
     case members, readmode
+    case verify, repair, job
 
     /// True for the commands whose replies wait for a commit while further ones are read: appends. Every other command
     /// starts when all appends before it on its connection have been answered, so that a writer reads its own writes.

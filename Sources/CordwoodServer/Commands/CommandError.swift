@@ -20,6 +20,7 @@ enum ErrorCode: String, CaseIterable {
     case poisoned = "POISONED"
     case frozen = "FROZEN"
     case corrupt = "CORRUPT"
+    case partitionNotOwned = "PARTNOTOWNED"
     case readError = "READERR"
     case writeError = "WRITEERR"
     case refusedByMachine = "DBOPFAILED"

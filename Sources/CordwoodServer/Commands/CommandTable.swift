@@ -100,7 +100,18 @@ struct CommandTable {
             "Shows and changes the group"),
         .init(
             .readmode, "CORDWOOD.READMODE", arity: 2, [.fast, .loading, .stale], .administration,
-            syntax: "LOCAL|LINEARIZABLE", "Chooses what the reads of the connection show"),
+            syntax: "LOCAL|LINEARIZABLE|LEASE", "Chooses what the reads of the connection show"),
+        .init(
+            .verify, "CORDWOOD.VERIFY", arity: -1, [.admin], .administration,
+            syntax: "[PARTITION partition] [DEEP] [AGAINST node]",
+            "Reads everything again, and compares chains with another node; replies a job"),
+        .init(
+            .repair, "CORDWOOD.REPAIR", arity: -4, [.admin], .administration,
+            syntax: "partition from to [FROM node] [CONFIRM token]",
+            "Makes a partition's log whole again from what other nodes have"),
+        .init(
+            .job, "CORDWOOD.JOB", arity: 2, [.admin, .readonly], .administration, syntax: "LIST | job",
+            "Shows background jobs and what came of them"),
     ]
 
     /// Open addressing over the folded names: 0 is empty, else a position in the table + 1.

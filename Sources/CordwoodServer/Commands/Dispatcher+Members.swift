@@ -109,7 +109,7 @@ extension Dispatcher {
         try await act(.replace(old: old.name, new: new), request, on: connection)
     }
 
-    private func known(_ name: UnsafeRawBufferPointer) throws(CommandError) -> Membership.Member {
+    func known(_ name: UnsafeRawBufferPointer) throws(CommandError) -> Membership.Member {
         guard let member = server.node.membership.member(named: name.text) else {
             throw CommandError(.notFound, "node \(shown(name)) not found in the group")
         }
@@ -145,7 +145,7 @@ extension Dispatcher {
 
     /// True when the command comes with a token that fits. Otherwise the reply says what it would do, and which token
     /// makes it do so.
-    private func isConfirmed(
+    func isConfirmed(
         _ arguments: inout ArgumentCursor, _ request: Request, _ effect: String, on connection: ClientConnection
     ) throws(CommandError) -> Bool {
         let words = (0..<arguments.position).map { [UInt8](request[$0]) }
@@ -171,7 +171,7 @@ extension Dispatcher {
     }
 
     /// One line about who changed what, and what came of it.
-    private func audit(_ request: Request, _ result: String, on connection: ClientConnection) {
+    func audit(_ request: Request, _ result: String, on connection: ClientConnection) {
         let words = (0..<request.count).map { shown(request[$0]) }
         server.log.write(
             LogEvent(

@@ -20,6 +20,8 @@ extension InfoReport {
         info.line("recovery_policy", server.node.configuration.recoveryPolicy.rawValue)
         info.line("recovery", server.node.recovery.outcome.rawValue)
         info.line("torn_tail_bytes", server.node.recovery.discardedBytes)
+        info.line("quarantined_ranges", server.node.damagedPartitions.count)
+        info.line("repaired_partitions", server.node.repairedPartitions)
         info.line("partition_log_syncs", server.node.partitionLogStatistics.syncs)
         info.line("partition_log_buffered_bytes", server.node.partitionLogStatistics.bufferedBytes)
     }
@@ -59,6 +61,7 @@ extension InfoReport {
         info.section("Partitions")
         info.line("partitions", server.partitionCount)
         info.line("partitions_frozen", partitions.filter { server.node.isFrozen($0.partition) }.count)
+        info.line("partitions_degraded", server.node.damagedPartitions.count)
         for status in partitions.prefix(limit) {
             info.line(
                 "partition\(status.partition)",

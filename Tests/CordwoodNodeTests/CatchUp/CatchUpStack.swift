@@ -32,7 +32,7 @@ final class CatchUpStack {
             configuration: PartitionDispatcherConfiguration(partitionCount: partitionCount, members: [1, 2]),
             clock: seams.clock, startingAfter: store.state.boundary.index)
         let logs = PartitionLogPool(
-            configuration: Node.partitionLogConfiguration(configuration, store), seams: seams,
+            configuration: Node.partitionLogConfiguration(configuration, store.identity), seams: seams,
             partitionCount: partitionCount, registry: store.checkpoint?.partitions ?? [])
         let machines = SegmentedStateMachine(
             dispatcher: dispatcher, logs: logs,

@@ -81,10 +81,20 @@ final class RepairGroup {
         }
     }
 
+    /// Whoever leads now, a member that can still write.
+    private var writer: Node {
+        get async {
+            while true {
+                if let leader = nodes.values.first(where: { $0.isLeader && $0.storeFailure == nil }) { return leader }
+                await seams.clock.sleep(nanoseconds: 10_000_000)
+            }
+        }
+    }
+
     /// Writes events of a kilobyte to partitions 0 to 3 in turn.
     func write(_ count: Int) async throws {
         for number in 1...count {
-            let node = await leader
+            let node = await writer
             _ = try await node.tally(
                 "\(number) " + String(repeating: "x", count: 1000), in: PartitionID(UInt64(number % 4)))
         }
@@ -97,6 +107,21 @@ final class RepairGroup {
 
     func damage(_ name: String, _ partition: UInt64, segment: UInt64, at offset: UInt64) {
         world.disk.damage { $0.flip(file(name, partition, segment), at: offset, mask: 0x40) }
+    }
+
+    /// The segments of a member's log, oldest first. Their names begin with their numbers.
+    func logFiles(_ name: String) -> [String] {
+        var paths: [String] = []
+        world.disk.damage { image in
+            paths = image.paths.filter { $0.hasPrefix("/\(name)/log/") && $0.hasSuffix(".seg") }
+        }
+        return paths
+    }
+
+    func damageLog(_ name: String, segment: Int, at offset: UInt64) {
+        let files = logFiles(name)
+        let path = files[segment >= 0 ? min(segment, files.count - 1) : max(0, files.count + segment)]
+        world.disk.damage { $0.flip(path, at: offset, mask: 0x11) }
     }
 
     func wait(_ seconds: UInt64 = 30, until isDone: () async throws -> Bool) async throws -> Bool {
@@ -122,15 +147,25 @@ final class RepairGroup {
 
     /// Everything that the members hold of a partition is equal, sound, and applied.
     func expectWhole(_ partition: UInt64, events: Int) async throws {
+        try await expectWhole(partition, events...events)
+    }
+
+    func expectWhole(_ partition: UInt64, atLeast events: Int) async throws {
+        try await expectWhole(partition, events...(events + 2))
+    }
+
+    private func expectWhole(_ partition: UInt64, _ events: ClosedRange<Int>) async throws {
         let index = try await leader.readIndex()
+        let expected = await leader.tallied(PartitionID(partition)).count
+        #expect(events.contains(expected), "\(expected) events of \(events)")
         for name in Self.names {
             let node = try self[name]
             #expect(
                 try await wait {
-                    node.status.dispatched >= index && node.watermark(of: PartitionID(partition)) == events
+                    node.status.dispatched >= index && node.watermark(of: PartitionID(partition)) == expected
                 },
-                "\(name) shows \(node.watermark(of: PartitionID(partition))) of \(events) events")
-            #expect(await node.tallied(PartitionID(partition)).count == events, "\(name)")
+                "\(name) shows \(node.watermark(of: PartitionID(partition))) of \(expected) events")
+            #expect(await node.tallied(PartitionID(partition)).count == expected, "\(name)")
             let log = node.partitionLogs.store(of: PartitionID(partition))
             #expect(try await log.verify() == [], "\(name)")
         }
