@@ -127,6 +127,7 @@ extension Node {
                     if transfers.offered.removeValue(forKey: peer) != nil { source.release(peer) }
                     break
                 } catch {
+                    if isClosing { break }
                     log.write(
                         LogEvent(
                             .warn, "node", "no snapshot can be offered",
@@ -340,6 +341,7 @@ extension Node {
         while transfers.current != nil { await withUnsafeContinuation { transfers.fetchWaiters.append($0) } }
         await transfers.catchUp?.close()
         // An offer that is being made reads partition logs, and finds out soon that nobody wants it any more.
+        await transfers.source?.close()
         while !transfers.offering.isEmpty { await seams.clock.sleep(nanoseconds: 1_000_000) }
     }
 }

@@ -12,6 +12,11 @@ extension Node {
     /// The store has settled writes: logged entries go to their partitions, what was dropped is given up before.
     func forwardLogged(_ settled: DurabilityToken?) {
         if let settled { settledToken = settled }
+        goOnAtGate()
+    }
+
+    /// Takes up what stands before the gate: entries came, a truncation is durable, or a partition's log was mended.
+    func goOnAtGate() {
         if store.droppedRecords.isEmpty {
             takeUpLogged()
         } else if truncationSequence <= settledSequence {
@@ -20,8 +25,7 @@ extension Node {
         passGate()
     }
 
-    /// Once a partition can persist no more nothing is given to any: nothing will pass, and a log that is mended
-    /// meanwhile has not seen what was given to it before.
+    /// Once a partition can persist no more nothing is given to any: nothing will pass.
     private func takeUpLogged() {
         guard let gate, gate.failure == nil, gate.forwardedThrough < store.durableIndex else { return }
         gate.forward(store.recentEntries(in: gate.forwardedThrough.next..<store.durableIndex.next))
@@ -68,9 +72,21 @@ extension Node {
         gate?.truncate(after: index)
     }
 
+    /// Whether the gate holds something back until a partition's log is mended.
+    var isGateMending: Bool {
+        guard let gate else { return false }
+        return repairs.damages.contains { gate.isMending($0.partition) }
+    }
+
+    /// A log that is to be mended cannot be cut: until it is whole the records stay known as dropped.
+    private var isDroppedMending: Bool {
+        guard let gate else { return false }
+        return store.droppedRecords.contains { gate.isMending($0.partition) }
+    }
+
     /// Cuts the partition logs in front of what was dropped, then goes on with what replaces it.
     private func giveUpDropped() {
-        guard !isGivingUp else { return }
+        guard !isGivingUp, !isDroppedMending else { return }
         isGivingUp = true
         seams.scheduler.spawn("give up dropped records") { [self] in
             do {
@@ -79,7 +95,9 @@ extension Node {
                     try await machines.giveUp(store.droppedRecords)
                     if truncationSequence == sequence { store.forgetDroppedRecords() }
                 }
-            } catch { gateFailed(error) }
+            } catch {
+                if !isDroppedMending { gateFailed(error) }
+            }
             isGivingUp = false
             if store.droppedRecords.isEmpty { takeUpLogged() }
             passGate()

@@ -149,6 +149,7 @@ extension Node {
         let gate =
             isGated
             ? PartitionGate(machines, startingAfter: store.state.boundary.index, seams: seams) : nil
+        gate?.waitsForMending = configuration.peerAddress != nil
         let history = try await recover(machines, &membership, store, gate, log)
         await giveUpDropped(store, machines, log)
         try await putInForce(configuration.log.ackGate, store)

@@ -110,6 +110,8 @@ extension Node {
         if transfers.isInstalling, transfers.ticket != nil, message.kind == .appendResponse {
             return transfers.answers.append(message)
         }
+        // Before the gate a message may stay for long, and be asked for again and again.
+        if gate != nil, heldMessages.contains(where: { $0.message == message }) { return }
         heldMessages.append(HeldMessage(sequence: pendingWrites.last?.sequence ?? 0, message: message))
         releaseHeldMessages()
     }

@@ -149,10 +149,10 @@ extension Node {
     /// (see `LogRepair`).
     ///
     /// Damage that no attempt has mended does not keep it from leading: a partition that stands still on every member
-    /// must not stop the others.
+    /// must not stop the others. Under the acknowledgement gate `partition` it does, since nothing of its own passes.
     func tellEligibility(into effects: inout RaftEffects) {
         let isUntried = repairs.repair != nil && repairs.damages.contains { $0.attempts == 0 }
-        let mayCampaign = !transfers.isInstalling && !isUntried && repairs.logDamage == nil
+        let mayCampaign = !transfers.isInstalling && !isUntried && !isGateMending && repairs.logDamage == nil
         // The last entry is in memory or durable and read at the start: by it this node votes.
         core.step(.eligibility(mayCampaign: mayCampaign, mayVote: true), into: &effects)
     }
@@ -193,9 +193,9 @@ extension Node {
             one == preferred && other != preferred
         }
         do throws(RepairError) {
-            if gate != nil, partitionLogs.store(of: partition).openState.failure != nil {
+            if gate?.failure != nil, partitionLogs.store(of: partition).openState.failure != nil {
                 // What waited for it to be persisted has been given up: only a start takes that up again.
-                throw .notRepairable("under the acknowledgement gate 'partition' its log is mended by reading only")
+                throw .notRepairable("nothing passes the acknowledgement gate 'partition' before the next start")
             }
             let line = try await repair.prepare(partition, from: others)
             // What a Raft snapshot puts in place is whole, and nothing is exchanged beside it.
@@ -204,7 +204,7 @@ extension Node {
             defer { repairs.isExchanging = false }
             try await repair.exchange(partition, endingAt: line)
             do {
-                try await machines.retake(partition, from: store.startIndex) {
+                try await machines.retake(partition, from: store.startIndex, gate: gate) {
                     try await store.entries(in: $0, maxBytes: 4 << 20)
                 }
             } catch { throw .log(error as? LogError ?? .unavailable("\(error)")) }
@@ -212,6 +212,10 @@ extension Node {
             repairs.damages.removeAll { $0.partition == partition }
             repairs.repairedPartitions += 1
             eligibilityMayHaveChanged()
+            if let gate {
+                gate.begin()
+                goOnAtGate()
+            }
             log.write(
                 LogEvent(
                     .info, "log", "partition log repaired",

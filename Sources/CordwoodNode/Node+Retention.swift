@@ -40,16 +40,22 @@ extension Node {
         }
     }
 
-    /// A leader whose disk has stood still for two election timeouts lets another lead. The others' disks go on
-    /// committing without it, but each of its own entries waits for it to be handed out here.
+    /// A leader whose disk has stood still for two election timeouts lets another lead, and so does one whose
+    /// partitions hold back what it acknowledges. The others' disks go on committing without it, but each of its own
+    /// entries waits for it to be handed out here.
     func watchDisk() {
-        guard core.isLeader, core.transferTarget == .none, let oldest = pendingWrites.first,
-            maintenance.ticks > oldest.tick + 2 * UInt64(configuration.raft.electionTicks),
-            let successor = bestSuccessor
+        guard core.isLeader, core.transferTarget == .none, let reason = standstill, let successor = bestSuccessor
         else { return }
         log.write(
-            LogEvent(
-                .warn, "raft", "hands over: the disk stands still", fields: [.init("successor", "\(successor)")]))
+            LogEvent(.warn, "raft", "hands over: \(reason)", fields: [.init("successor", "\(successor)")]))
         step(.transferLeadership(to: successor))
+    }
+
+    private var standstill: String? {
+        if isGateMending { return "a partition log is being mended" }
+        guard let oldest = pendingWrites.first,
+            maintenance.ticks > oldest.tick + 2 * UInt64(configuration.raft.electionTicks)
+        else { return nil }
+        return "the disk stands still"
     }
 }

@@ -99,6 +99,8 @@ public final class PartitionLogPool {
     private var queueHead = 0
     private var isRunning = false
     private var isClosed = false
+    /// Closed, and everything has been given back: no log is opened any more.
+    private(set) var hasEnded = false
     private var timer: TimerToken?
     private var wakeUp: UnsafeContinuation<Void, Never>?
     private var idlers: [UnsafeContinuation<Void, Never>] = []
@@ -211,7 +213,10 @@ public final class PartitionLogPool {
         isClosed = true
         wake()
         if isRunning { await withUnsafeContinuation { idlers.append($0) } }
-        defer { stores.removeAll(keepingCapacity: false) }
+        defer {
+            hasEnded = true
+            stores = Array(repeating: nil, count: stores.count)
+        }
         try await persistAll()
         await descriptors.closeAll()
     }

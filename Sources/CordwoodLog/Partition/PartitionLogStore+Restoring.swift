@@ -15,6 +15,13 @@ extension PartitionLogStore {
         return expected
     }
 
+    /// The files cannot be trusted, and intact ones may take their place: it is not the segmented log that lacks
+    /// something.
+    public var isDamaged: Bool {
+        if case .failed = openState { return !contradictsLog }
+        return false
+    }
+
     /// What was taken and ignored, because the files could not be used, is still to be given again.
     public var isToRetake: Bool { isRetaking }
 

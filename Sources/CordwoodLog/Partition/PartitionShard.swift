@@ -94,6 +94,7 @@ extension PartitionLogPool {
             case .failed(let error): throw error
             case .opening:
                 await withUnsafeContinuation { store.openers.append($0) }
+            case .unopened where hasEnded: throw .closed
             case .unopened:
                 store.openState = .opening
                 do throws(LogError) {

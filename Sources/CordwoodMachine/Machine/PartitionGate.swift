@@ -10,6 +10,10 @@ public import CordwoodLog
 /// so many entries share the syncs of one. An entry that a truncation drops is given up: its partitions' files are cut
 /// once the truncation record is durable, and before what replaces it is forwarded.
 ///
+/// A partition whose files turn out damaged lets nothing pass. Where damage is mended while the node runs
+/// (`waitsForMending`), that is all: what the gate has forwarded to it is given to the mended log again, and what comes
+/// behind waits until then. Anything else that keeps a partition from persisting is a failure for good.
+///
 /// A record is written before its entry is dispatched, so whatever only dispatch can decide of it must be decided then
 /// already: entries of several partitions and commands of sessions are not taken under this gate.
 public final class PartitionGate {
@@ -22,12 +26,8 @@ public final class PartitionGate {
     /// Called once when a partition can persist no more, and so nothing will pass any more.
     public var onFailure: (any Error) -> Void = { _ in }
     public private(set) var failure: (any Error)?
-
-    /// Why nothing passes any more, beside the error of a partition log.
-    public enum Obstacle: Error, Hashable, Sendable {
-        /// The partition's log was made whole out of others, and lacks what came meanwhile and is not committed.
-        case mended(PartitionID)
-    }
+    /// Whether damaged partition logs are mended while the node runs.
+    public var waitsForMending = false
 
     private struct Slice {
         var raftIndex: RaftIndex
@@ -57,14 +57,25 @@ public final class PartitionGate {
 
     // MARK: Entries
 
-    /// Takes up logged entries, in log order, each once.
+    /// Takes up logged entries, in log order, each once, up to the first one of a partition whose log is to be mended.
     public func forward(_ entries: ArraySlice<Entry>) {
         for entry in entries {
-            if let error = machines.obstacle(to: entry) { return fail(error) }
+            if entry.slices.contains(where: { isMending($0.partition) }) { break }
             machines.forward(entry)
             expect(entry)
         }
         begin()
+    }
+
+    /// Whether a partition's log is damaged and will be made whole, or has not been given again yet what it missed.
+    public func isMending(_ partition: PartitionID) -> Bool {
+        let log = machines.logs.store(of: partition)
+        return waitsForMending && (log.isToRetake || log.isDamaged) && !isLost(log)
+    }
+
+    /// Whether a log will persist nothing more before it is opened anew, whatever is done about it.
+    private func isLost(_ log: PartitionLogStore) -> Bool {
+        log.openState.failure != nil && !(waitsForMending && log.isDamaged)
     }
 
     /// Waits for an entry's slices, which their logs have been given. One without slices passes with what is before it.
@@ -96,7 +107,7 @@ public final class PartitionGate {
     /// Begins to persist what waits, if that is not under way.
     public func begin() {
         advance()
-        guard !isRunning, !isClosed, failure == nil, head < waiting.count else { return }
+        guard !isRunning, canPersist else { return }
         isRunning = true
         seams.scheduler.spawn("partition gate") { [self] in
             await run()
@@ -123,14 +134,18 @@ public final class PartitionGate {
 
     // MARK: Persisting
 
+    private var canPersist: Bool {
+        head < waiting.count && !isClosed && failure == nil && !isMending(waiting[head].partition)
+    }
+
     private func run() async {
-        while head < waiting.count, !isClosed, failure == nil {
+        while canPersist {
             let before = head
             await machines.logs.persist(Set(waiting[head...].map(\.partition)).sorted())
             if isClosed { return }
             advance()
             // A full disk is waited for.
-            if head == before, head < waiting.count, failure == nil {
+            if head == before, canPersist {
                 await seams.clock.sleep(nanoseconds: Self.retryNanoseconds)
             }
         }
@@ -145,7 +160,8 @@ public final class PartitionGate {
     private func advance() {
         while head < waiting.count {
             let log = machines.logs.store(of: waiting[head].partition)
-            if let error = log.openState.failure { fail(error) }
+            if isMending(log.partition) { break }
+            if isLost(log), let error = log.openState.failure { fail(error) }
             guard waiting[head].partitionIndex <= log.persistedIndex else { break }
             head += 1
         }
@@ -161,18 +177,6 @@ public final class PartitionGate {
 }
 
 extension SegmentedStateMachine {
-    /// Why an entry cannot be given to its partitions' logs now: one of them cannot be used, or was mended and has not
-    /// been given again what it missed.
-    func obstacle(to entry: Entry) -> (any Error)? {
-        for slice in entry.slices {
-            let log = logs.store(of: slice.partition)
-            if let error = log.openState.failure { return error }
-            let hasMissed = log.openState == .open && slice.partitionIndex > log.nextIndex
-            if log.isToRetake || hasMissed { return PartitionGate.Obstacle.mended(slice.partition) }
-        }
-        return nil
-    }
-
     /// Gives a logged entry to its partition's log before it is known to be committed; its machine sees it once it is
     /// dispatched.
     func forward(_ entry: Entry) {

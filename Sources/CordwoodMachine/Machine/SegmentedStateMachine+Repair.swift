@@ -11,22 +11,27 @@ extension SegmentedStateMachine {
     /// Gives a partition's log what it has ignored, out of the segmented log, and lets its machine go on. Nothing is
     /// held back meanwhile: what is dispatched beside it is taken again with the rest.
     ///
-    /// - Parameter start: where the segmented log begins; what is below is not the partition's, or its log holds it.
-    /// - Parameter read: gives the entries from an index on, at least one, never beyond the range.
+    /// - Parameters:
+    ///   - start: where the segmented log begins; what is below is not the partition's, or its log holds it.
+    ///   - gate: has been given entries that are not dispatched yet.
+    ///   - read: gives the entries from an index on, at least one, never beyond the range.
     /// - Throws: `LogError.corrupt` when the segmented log does not go back to where the partition's log ends, and what
     ///   `read` throws.
     public func retake(
-        _ partition: PartitionID, from start: RaftIndex, read: (Range<RaftIndex>) async throws -> [Entry]
+        _ partition: PartitionID, from start: RaftIndex, gate: PartitionGate? = nil,
+        read: (Range<RaftIndex>) async throws -> [Entry]
     ) async throws {
+        func last() -> RaftIndex { max(dispatchedThrough, gate?.forwardedThrough ?? 0) }
         let log = lane(of: partition).log
         var next = max((log.anchor?.raftIndex ?? 0).next, start)
         var takenBytes = 0
         while log.isToRetake {
-            if next > dispatchedThrough {
+            if next > last() {
                 log.endRetaking()
                 break
             }
-            for entry in try await read(next..<dispatchedThrough.next) {
+            // What a truncation drops meanwhile is not taken.
+            for entry in try await read(next..<last().next) where entry.index <= last() {
                 next = entry.index.next
                 for slice in entry.slices where slice.partition == partition && slice.partitionIndex >= log.nextIndex {
                     try log.retake(retaken(slice, of: entry))

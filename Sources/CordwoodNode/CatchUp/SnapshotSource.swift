@@ -37,6 +37,10 @@ public final class SnapshotSource {
     private let log: any LogSink
     private let seams: Seams
     private var transfers: [ReplicaID: Transfer] = [:]
+    /// Manifests that are being made.
+    private var offersUnderWay = 0
+    private var isClosed = false
+    private var idlers: [UnsafeContinuation<Void, Never>] = []
 
     /// Told when a replica says that its transfer has failed.
     public var onFailed: ((ReplicaID, LogPosition) -> Void)?
@@ -68,6 +72,9 @@ public final class SnapshotSource {
     /// Makes a manifest for a replica at what is dispatched now, and pins what it names until `release`. It takes the
     /// place of an earlier one for the same replica.
     public func offer(for peer: ReplicaID) async throws(CatchUpError) -> SnapshotManifest {
+        if isClosed { throw .cancelled }
+        offersUnderWay += 1
+        defer { endOffer() }
         let now = seams.clock.monotonicNanoseconds
         let index = machines.dispatchedThrough
         var manifest = try begin(at: index)
@@ -75,7 +82,10 @@ public final class SnapshotSource {
             pin: Pin(peer: peer, index: index.next, sinceNanoseconds: now, heardNanoseconds: now), manifest: nil)
         do throws(CatchUpError) {
             try await untilPersisted(manifest.partitions)
-            for at in manifest.partitions.indices { try await complete(&manifest.partitions[at]) }
+            for at in manifest.partitions.indices {
+                if isClosed { throw .cancelled }
+                try await complete(&manifest.partitions[at])
+            }
             if manifest.boundary.chain == .zero {
                 manifest.boundary.chain = try await CatchUpError.lifting { try await store.entry(at: index).chain }
             }
@@ -92,6 +102,20 @@ public final class SnapshotSource {
                     .init("partitions", "\(manifest.partitions.count)"),
                 ]))
         return manifest
+    }
+
+    private func endOffer() {
+        offersUnderWay -= 1
+        guard offersUnderWay == 0 else { return }
+        let waiting = idlers
+        idlers = []
+        for waiter in waiting { waiter.resume() }
+    }
+
+    /// No more manifests are made; on return none is under way, and nothing reads partition logs for one.
+    public func close() async {
+        isClosed = true
+        if offersUnderWay > 0 { await withUnsafeContinuation { idlers.append($0) } }
     }
 
     /// What must be taken in one step, before anything else is dispatched: which entries, group and sessions there are
@@ -124,6 +148,7 @@ public final class SnapshotSource {
         let deadline = seams.clock.monotonicNanoseconds + Self.patienceNanoseconds
         while true {
             try await CatchUpError.lifting { try await machines.logs.persistAll() }
+            if isClosed { throw .cancelled }
             let late = partitions.first { machines.logs.store(of: $0.partition).persistedIndex < $0.line.persisted }
             guard let late else { return }
             guard seams.clock.monotonicNanoseconds < deadline else {

@@ -126,6 +126,34 @@ struct LogRepairTests {
         }
     }
 
+    @Test func aMemberThatEndsWhileItMakesAManifestGivesNone() throws {
+        let world = VirtualWorld(seed: 47)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams)
+            try await group.write(40)
+            let node = await group.leader
+            // What the manifest names does not get onto the disk.
+            world.disk.inject(
+                DiskFault(
+                    .write, pathContains: "\(node.configuration.name)/partitions", times: .max,
+                    .fail(.noSpace, errorNumber: 28)))
+            try await group.write(8)
+            let source = try #require(node.transfers.source)
+            var outcome: Result<SnapshotManifest, CatchUpError>?
+            seams.scheduler.spawn("offer") {
+                do throws(CatchUpError) { outcome = .success(try await source.offer(for: 9)) } catch {
+                    outcome = .failure(error)
+                }
+            }
+            await seams.clock.sleep(nanoseconds: 50_000_000)
+            #expect(outcome == nil)
+            try? await group.close(node.configuration.name)
+            #expect(outcome == .failure(.cancelled))
+            world.disk.clearFaults()
+            try await group.closeAll()
+        }
+    }
+
     @Test func aLogOfASingleNodeIsRefusedAsEver() throws {
         let world = VirtualWorld(seed: 43)
         try world.run { seams in

@@ -11,14 +11,15 @@ struct PartitionRepairTests {
     /// Founds a group with 100 events in each of four partitions, damages what `harm` says of the members that it
     /// names while these are away, and gives the group back to `judge`.
     private static func afterDamage(
-        seed: UInt64, to away: (RepairGroup) async throws -> [String],
+        seed: UInt64, _ change: @escaping (inout NodeConfiguration) -> Void = { _ in },
+        to away: (RepairGroup) async throws -> [String],
         _ harm: @escaping (RepairGroup, [String]) -> Void,
         judge: @escaping (RepairGroup, [String]) async throws -> Void
     ) throws {
         let world = VirtualWorld(seed: seed)
         try withoutActuallyEscaping(away) { away in
             try world.run { seams in
-                let group = try await RepairGroup(world, seams)
+                let group = try await RepairGroup(world, seams, change)
                 try await group.write(400)
                 let names = try await away(group)
                 for name in names { try await group.close(name) }
@@ -30,13 +31,13 @@ struct PartitionRepairTests {
         }
     }
 
-    private static func expectMended(_ group: RepairGroup, _ names: [String]) async throws {
+    private static func expectMended(_ group: RepairGroup, _ names: [String], events: Int = 110) async throws {
         for name in names {
             let node = try group[name]
             #expect(try await group.wait { node.damagedPartitions.isEmpty }, "\(node.damagedPartitions)")
         }
         try await group.write(40)
-        for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, events: 110) }
+        for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, events: events) }
     }
 
     private static func one(_ group: RepairGroup) async throws -> [String] { [try await group.follower] }
@@ -141,6 +142,35 @@ struct PartitionRepairTests {
             try await group.open(["b", "c"])
             try await Self.expectMended(group, ["a"])
             try await group.closeAll()
+        }
+    }
+
+    @Test(
+        arguments: [
+            (1, 100), (1, 4200), (2, 3), (2, 5000), (2, 30_000),
+        ] as [(UInt64, UInt64)])
+    func underThePartitionGateAMemberWaitsForItsLogToBeMended(_ segment: UInt64, _ offset: UInt64) throws {
+        try Self.afterDamage(seed: 50 + offset, { $0.log.ackGate = .partition }, to: Self.one) { group, names in
+            group.damage(names[0], 1, segment: segment, at: offset)
+        } judge: { group, names in
+            try await Self.expectMended(group, names)
+            let node = try group[names[0]]
+            #expect(node.storeFailure == nil)
+            // It acknowledges again: of three members it is one of two that are there.
+            let third = try RepairGroup.names.first { name in try name != names[0] && !group[name].isLeader }
+            if let third { try await group.close(third) }
+            try await group.write(8)
+        }
+    }
+
+    @Test func underThePartitionGateALogThatIsGoneComesBackFromAPeerWhileOthersWrite() throws {
+        try Self.afterDamage(seed: 27, { $0.log.ackGate = .partition }, to: Self.one) { group, names in
+            for segment in [1, 2] as [UInt64] {
+                group.world.disk.damage { $0.remove(group.file(names[0], 3, segment)) }
+            }
+        } judge: { group, names in
+            try await group.write(40)
+            try await Self.expectMended(group, names, events: 120)
         }
     }
 }
