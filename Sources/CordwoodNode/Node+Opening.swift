@@ -38,11 +38,13 @@ extension Node {
         let identity = entrance.map {
             StoreIdentity(cluster: $0.admission.cluster, node: $0.node, replica: $0.admission.replica)
         }
-        let store = try await openOrRepairStore(configuration, identity, log, seams)
+        let (store, mended) = try await openOrRepairStore(configuration, identity, log, seams)
         do throws(NodeError) {
             try await completeInstallation(configuration, store, log, seams)
             let membership = try await membership(configuration, entrance?.admission, store, seams)
-            return try await open(configuration, membership, store, factory, log, trace, seams)
+            let node = try await open(configuration, membership, store, factory, log, trace, seams)
+            node.repairs.mendedLog = mended
+            return node
         } catch {
             await closing(store, log)
             throw error
@@ -73,13 +75,13 @@ extension Node {
     /// it is no part of the group, so it neither votes nor leads by what it lacks.
     private static func openOrRepairStore(
         _ configuration: NodeConfiguration, _ identity: StoreIdentity?, _ log: any LogSink, _ seams: Seams
-    ) async throws(NodeError) -> SegmentedLogStore {
-        do throws(NodeError) { return try await openStore(configuration, identity, log, seams) } catch {
+    ) async throws(NodeError) -> (SegmentedLogStore, LogRepair.Statistics?) {
+        do throws(NodeError) { return (try await openStore(configuration, identity, log, seams), nil) } catch {
             guard case .log(.corrupt(let damage)) = error, damage.kind != .foreign,
                 let repair = try await LogRepair.prepare(configuration, damage, log, seams)
             else { throw error }
             try await repair.run()
-            return try await openStore(configuration, identity, log, seams)
+            return (try await openStore(configuration, identity, log, seams), repair.statistics)
         }
     }
 

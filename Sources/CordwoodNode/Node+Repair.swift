@@ -17,6 +17,24 @@ extension Node {
     /// Partition logs that have been made whole since the start.
     public var repairedPartitions: UInt64 { repairs.repairedPartitions }
 
+    public var repairStatistics: RepairStatistics {
+        var statistics = RepairStatistics()
+        statistics.repairedPartitions = repairs.repairedPartitions
+        statistics.failedAttempts = repairs.failedAttempts
+        statistics.haltedPartitions = repairs.damages.count { $0.state == .halted }
+        if let repair = repairs.repair?.statistics {
+            statistics.fetchedBytes = repair.fetchedBytes
+            statistics.salvagedBytes = repair.salvagedBytes
+            statistics.damagedPieces = repair.damagedPieces
+        }
+        if let log = repairs.mendedLog {
+            statistics.isLogRepaired = true
+            statistics.fetchedEntries = log.fetchedEntries
+            statistics.salvagedEntries = log.salvagedEntries
+        }
+        return statistics
+    }
+
     /// Begins to listen for damage. What was found before is taken up.
     func watchForDamage() {
         partitionLogs.onDamage = { [unowned self] in foundDamage($0, "\($1)") }
@@ -42,7 +60,8 @@ extension Node {
         repairs.source = source
         let staging = Self.repairStaging(configuration, store, partitionCount, log, seams)
         repairs.repair = PartitionRepair(
-            logs: partitionLogs, staging: staging, configuration: configuration.catchUp, seams: seams
+            logs: partitionLogs, snapshots: configuration.machines.compactsLogs ? machines.snapshots : nil,
+            staging: staging, configuration: configuration.catchUp, seams: seams
         ) { peer, body throws(PeerError) in
             try await transport.call(peer, .repair, body, lane: .bulk, timeoutNanoseconds: Self.repairCallNanoseconds)
         }
@@ -237,6 +256,7 @@ extension Node {
             case .log, .io, .unreachable, .closing: .waiting
             }
         let now = seams.clock.monotonicNanoseconds
+        repairs.failedAttempts += 1
         note(partition) { damage in
             damage.state = state
             damage.attempts += 1

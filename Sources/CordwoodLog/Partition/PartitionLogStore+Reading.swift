@@ -88,9 +88,7 @@ extension PartitionLogStore {
                 try await file.read(into: buffer, 0..<buffer.count, at: offset)
             }
         } catch {
-            // Memory and descriptors come back; what the device does not give is as good as damaged.
-            guard error.reason == .device || error.reason == .notFound else { throw .unavailable("\(error)") }
-            throw brokenBatch(found, "\(error)")
+            throw .unreadable(partition, found.segment.path, found.offsets, error)
         }
         guard
             case .batch(let view) = BatchReading.decode(
@@ -155,18 +153,19 @@ extension PartitionLogStore {
     func reader<Value>(
         of segment: PartitionSegment, _ body: (PartitionSegmentReader) async throws(LogError) -> Value
     ) async throws(LogError) -> Value {
-        do {
-            let result = try await pool.descriptors.with(segment.path, FileMode(.mustExist, writable: true)) {
+        let result: Result<Value, LogError>
+        do throws(IOError) {
+            result = try await pool.descriptors.with(segment.path, FileMode(.mustExist, writable: true)) {
                 file throws(IOError) in
                 let reader = PartitionSegmentReader(
-                    file: file, seed: segment.seed, alignmentBytes: segment.alignmentBytes,
-                    fileBytes: try await file.size())
+                    partition: partition, path: segment.path, file: file, seed: segment.seed,
+                    alignmentBytes: segment.alignmentBytes, fileBytes: try await file.size())
                 do throws(LogError) { return Result<Value, LogError>.success(try await body(reader)) } catch {
                     return .failure(error)
                 }
             }
-            return try result.get()
-        } catch let error as LogError { throw error } catch { throw .unavailable("\(error)") }
+        } catch { throw .unreadable(partition, segment.path, 0..<segment.end, error) }
+        return try result.get()
     }
 
     // MARK: Reports

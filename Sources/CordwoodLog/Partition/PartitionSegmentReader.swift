@@ -13,6 +13,8 @@ struct PartitionSegmentReader {
         case unsupported(String)
     }
 
+    let partition: PartitionID
+    let path: String
     let file: any File
     let seed: LinkSeed
     let alignmentBytes: Int
@@ -92,8 +94,19 @@ struct PartitionSegmentReader {
     func read(into buffer: IOBuffer, _ count: Int, at offset: UInt64) async throws(LogError) -> Int {
         // Direct reads are of whole blocks, and a file may end inside one.
         let wanted = min(buffer.count, LogFormat.padded(count, to: file.alignmentBytes))
-        do { return min(count, try await file.read(into: buffer, 0..<wanted, at: offset)) } catch {
-            throw .unavailable("\(error)")
+        do throws(IOError) { return min(count, try await file.read(into: buffer, 0..<wanted, at: offset)) } catch {
+            throw .unreadable(partition, path, offset..<offset + UInt64(count), error)
         }
+    }
+}
+
+extension LogError {
+    /// Part of a partition log that cannot be read. Memory and descriptors come back; what the device does not give is
+    /// as good as damaged.
+    static func unreadable(
+        _ partition: PartitionID, _ path: String, _ offsets: Range<UInt64>, _ error: IOError
+    ) -> LogError {
+        guard error.reason == .device || error.reason == .notFound else { return .unavailable("\(error)") }
+        return .corrupt(Damage(.corrupt, file: path, offsets: offsets, detail: "partition \(partition): \(error)"))
     }
 }

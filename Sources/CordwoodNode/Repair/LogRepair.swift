@@ -34,6 +34,15 @@ final class LogRepair {
     private let seams: Seams
     /// Once the log is being mended.
     private var waitingRoom: PeerTransport?
+    private(set) var statistics = Statistics()
+
+    /// What the new log was made of, by the attempt that succeeded.
+    struct Statistics: Hashable {
+        /// Entries that were intact here.
+        var salvagedEntries: UInt64 = 0
+        /// Entries that came from others.
+        var fetchedEntries: UInt64 = 0
+    }
 
     private static let callNanoseconds: UInt64 = 10_000_000_000
     private static let pauseNanoseconds: UInt64 = 500_000_000
@@ -150,7 +159,13 @@ final class LogRepair {
         while true {
             do throws(Setback) {
                 try await attempt(plan)
-                return log.write(LogEvent(.info, "log", "the log is whole again"))
+                return log.write(
+                    LogEvent(
+                        .info, "log", "the log is whole again",
+                        fields: [
+                            .init("salvaged", "\(statistics.salvagedEntries)"),
+                            .init("fetched", "\(statistics.fetchedEntries)"),
+                        ]))
             } catch {
                 switch (error, plan) {
                 case (.diverged, .entries(let own)) where own > salvage.commitHint:
@@ -170,6 +185,7 @@ final class LogRepair {
     }
 
     private func attempt(_ plan: Plan) async throws(Setback) {
+        statistics = Statistics()
         // What the end of the log must come to, and the vote.
         var target = salvage.last.index
         var vote = salvage.vote
@@ -282,8 +298,12 @@ final class LogRepair {
                     entries = try await salvage.entries(
                         after: position, through: min(limit, ownThrough), maxBytes: Self.runBytes)
                 } catch { throw .log(error) }
+                statistics.salvagedEntries += UInt64(entries.count)
             }
-            if entries.isEmpty { entries = try await fetch(after: position, through: limit, from: sources) }
+            if entries.isEmpty {
+                entries = try await fetch(after: position, through: limit, from: sources)
+                statistics.fetchedEntries += UInt64(entries.count)
+            }
             do throws(LogError) {
                 _ = try store.append(entries)
                 store.updateCommit(salvage.commitHint)

@@ -11,6 +11,9 @@ import CordwoodRaft
 /// disk, from memory or from the newest system checkpoint. A log that ends in that chain is the one that was there,
 /// whoever gave its records. It is made beside the damaged one, in `repair/whole`, and takes its place when it is
 /// verified and durable. What stands behind that record is in the segmented log, and is forwarded again.
+///
+/// Where logs are cut below machine snapshots, the first records may be with nobody any more. The log is made from
+/// behind a snapshot of this node then, the first that lies behind what is lacking: it names its place in the chain.
 final class PartitionRepair {
     typealias Call = (ReplicaID, [UInt8]) async throws(PeerError) -> [UInt8]
 
@@ -24,6 +27,8 @@ final class PartitionRepair {
     }
 
     private let logs: PartitionLogPool
+    /// Where a log may begin, beside its first record; `nil` where all records are kept.
+    private let snapshots: SnapshotStore?
     private let staging: StagingArea
     private let pieceBytes: Int
     private let limit: RateLimit
@@ -33,10 +38,11 @@ final class PartitionRepair {
     var isCancelled = false
 
     init(
-        logs: PartitionLogPool, staging: StagingArea, configuration: CatchUpConfiguration, seams: Seams,
-        call: @escaping Call
+        logs: PartitionLogPool, snapshots: SnapshotStore?, staging: StagingArea, configuration: CatchUpConfiguration,
+        seams: Seams, call: @escaping Call
     ) {
         self.logs = logs
+        self.snapshots = snapshots
         self.staging = staging
         self.call = call
         pieceBytes = configuration.pieceBytes
@@ -54,8 +60,7 @@ final class PartitionRepair {
         do throws(IOError) { try await staging.prepare() } catch { throw .io(error) }
         guard let anchor = log.anchor, anchor.persisted > 0 else { return nil }
         for attempt in 0..<2 {
-            let staged = try await openStaged(partition, isFresh: attempt > 0)
-            try await fill(staged, upTo: anchor, peers)
+            let staged = try await make(partition, upTo: anchor, peers, isFresh: attempt > 0)
             let line = try await RepairError.lifting { () throws(LogError) in
                 try await staged.persist()
                 return try await staged.line(at: anchor.persisted)
@@ -88,6 +93,40 @@ final class PartitionRepair {
             try await staged.open()
             return staged
         }
+    }
+
+    /// A log that ends at the anchor's index.
+    private func make(
+        _ partition: PartitionID, upTo anchor: SystemCheckpoint.Line, _ peers: [ReplicaID], isFresh: Bool
+    ) async throws(RepairError) -> PartitionLogStore {
+        var staged = try await openStaged(partition, isFresh: isFresh)
+        while true {
+            do throws(RepairError) {
+                try await fill(staged, upTo: anchor, peers)
+                return staged
+            } catch {
+                guard case .noIntactCopy(_, let lacking) = error,
+                    let start = try await snapshot(of: partition, in: lacking..<anchor.persisted)
+                else { throw error }
+                staged = try await openStaged(partition, isFresh: true)
+                try await RepairError.lifting { () throws(LogError) in try await staged.begin(behind: start) }
+            }
+        }
+    }
+
+    /// The place of the oldest machine snapshot of this node in a range, intact.
+    private func snapshot(
+        of partition: PartitionID, in range: Range<PartitionLogIndex>
+    ) async throws(RepairError) -> PartitionPoint? {
+        guard let snapshots else { return nil }
+        do throws(IOError) {
+            for header in try await snapshots.list(partition).reversed() where range.contains(header.index) {
+                guard try await snapshots.read(partition, header.index) != nil else { continue }
+                return PartitionPoint(
+                    partitionIndex: header.index, raftIndex: header.raftIndex, term: header.term, chain: header.chain)
+            }
+            return nil
+        } catch { throw .io(error) }
     }
 
     // MARK: Filling

@@ -26,6 +26,28 @@ public struct PartitionDamage: Hashable, Sendable {
     var dueNanoseconds: UInt64
 }
 
+/// What mending has come to since the node was started.
+public struct RepairStatistics: Hashable, Sendable {
+    /// Partition logs that were made whole.
+    public var repairedPartitions: UInt64 = 0
+    /// Attempts at a partition log that did not end so.
+    public var failedAttempts: UInt64 = 0
+    /// Partitions of which no replica has the record that is lacking.
+    public var haltedPartitions = 0
+    /// Bytes of partition logs that came from other replicas, and that were intact here.
+    public var fetchedBytes: UInt64 = 0
+    public var salvagedBytes: UInt64 = 0
+    /// Pieces from other replicas that did not verify.
+    public var damagedPieces: UInt64 = 0
+    /// The segmented log was made whole before the node was opened.
+    public var isLogRepaired = false
+    /// Its entries that came from other replicas, and that were intact here.
+    public var fetchedEntries: UInt64 = 0
+    public var salvagedEntries: UInt64 = 0
+
+    public init() {}
+}
+
 /// What a node knows of damage in its partition logs, and does about it.
 struct Repairs {
     /// `nil` in a node that has no partition logs to mend from: without peers.
@@ -34,6 +56,9 @@ struct Repairs {
     /// Ascending by partition.
     var damages: [PartitionDamage] = []
     var repairedPartitions: UInt64 = 0
+    var failedAttempts: UInt64 = 0
+    /// What the segmented log was made of, if it was mended before the node was opened.
+    var mendedLog: LogRepair.Statistics?
     /// Damage in the segmented log while it is open, until the log begins behind it.
     var logDamage: Damage?
     var isRunning = false

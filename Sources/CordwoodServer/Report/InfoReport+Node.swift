@@ -21,7 +21,16 @@ extension InfoReport {
         info.line("recovery", server.node.recovery.outcome.rawValue)
         info.line("torn_tail_bytes", server.node.recovery.discardedBytes)
         info.line("quarantined_ranges", server.node.damagedPartitions.count)
-        info.line("repaired_partitions", server.node.repairedPartitions)
+        let repairs = server.node.repairStatistics
+        info.line("halted_partitions", repairs.haltedPartitions)
+        info.line("repaired_partitions", repairs.repairedPartitions)
+        info.line("repair_failed_attempts", repairs.failedAttempts)
+        info.line("repair_fetched_bytes", repairs.fetchedBytes)
+        info.line("repair_salvaged_bytes", repairs.salvagedBytes)
+        info.line("repair_damaged_pieces", repairs.damagedPieces)
+        info.line("log_repaired", repairs.isLogRepaired ? 1 : 0)
+        info.line("log_repair_fetched_entries", repairs.fetchedEntries)
+        info.line("log_repair_salvaged_entries", repairs.salvagedEntries)
         info.line("partition_log_syncs", server.node.partitionLogStatistics.syncs)
         info.line("partition_log_buffered_bytes", server.node.partitionLogStatistics.bufferedBytes)
     }

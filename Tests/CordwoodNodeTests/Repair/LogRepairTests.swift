@@ -27,6 +27,7 @@ struct LogRepairTests {
             if names.count < 3 { try await group.write(8) }
             harm(group, names)
             try await group.open(names)
+            for name in names { #expect(try group[name].repairStatistics.isLogRepaired, "\(name)") }
             try await group.write(40)
             let each = (events + 40 + (names.count < 3 ? 8 : 0)) / 4
             for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, atLeast: each) }

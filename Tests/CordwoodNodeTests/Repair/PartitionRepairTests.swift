@@ -1,6 +1,7 @@
 import CordwoodBase
 import CordwoodIO
 import CordwoodLog
+import CordwoodMachine
 import CordwoodVirtual
 import Testing
 
@@ -66,6 +67,42 @@ struct PartitionRepairTests {
         }
     }
 
+    /// Logs that are cut below machine snapshots have no first record to begin with.
+    @Test(arguments: [100, 9000, 30_000] as [UInt64])
+    func aCompactedLogIsMendedFromBehindASnapshot(_ offset: UInt64) throws {
+        try Self.afterDamage(seed: 60 + offset) {
+            $0.machines.compactsLogs = true
+            $0.machines.snapshotBytes = 24 << 10
+            $0.partitionSegmentBytes = 40 << 10
+        } to: { group in
+            let name = try await group.follower
+            let log = try group[name].partitionLogs.store(of: 1)
+            #expect(try await group.wait { log.startIndex > 1 })
+            return [name]
+        } _: { group, names in
+            let path = group.files(names[0], 1)[0]
+            group.world.disk.damage { $0.flip(path, at: offset, mask: 0x40) }
+        } judge: { group, names in
+            let node = try group[names[0]]
+            #expect(try await group.wait { node.repairedPartitions == 1 })
+            #expect(node.partitionLogs.store(of: 1).startIndex > 1)
+            try await Self.expectMended(group, names)
+        }
+    }
+
+    @Test func sectorsThatTheDeviceDoesNotGiveAreMendedLikeDamage() throws {
+        try Self.afterDamage(seed: 28, to: Self.one) { group, names in
+            group.world.disk.inject(
+                DiskFault(
+                    .read, pathContains: group.file(names[0], 1, 1), offsets: 20_000..<24_096,
+                    .fail(.device, errorNumber: 5)))
+        } judge: { group, names in
+            let node = try group[names[0]]
+            #expect(try await group.wait { node.repairedPartitions == 1 })
+            try await Self.expectMended(group, names)
+        }
+    }
+
     @Test func aLogThatIsGoneComesBackFromAPeer() throws {
         try Self.afterDamage(seed: 22, to: Self.one) { group, names in
             for segment in [1, 2] as [UInt64] {
@@ -86,7 +123,11 @@ struct PartitionRepairTests {
             }
         } judge: { group, names in
             try await Self.expectMended(group, names)
-            #expect(try names.map { try group[$0].repairedPartitions }.reduce(0, +) >= 3)
+            let statistics = try names.map { try group[$0].repairStatistics }
+            #expect(statistics.map(\.repairedPartitions).reduce(0, +) >= 3)
+            #expect(statistics.map(\.fetchedBytes).reduce(0, +) > 0)
+            #expect(statistics.map(\.salvagedBytes).reduce(0, +) > 0)
+            #expect(statistics.allSatisfy { $0.haltedPartitions == 0 && $0.damagedPieces == 0 })
         }
     }
 
@@ -102,6 +143,8 @@ struct PartitionRepairTests {
                 #expect(node.damagedPartitions.map(\.partition) == [1])
                 #expect(node.damagedPartitions[0].reason.contains("no replica holds record"))
                 #expect(node.isFrozen(1))
+                #expect(node.repairStatistics.haltedPartitions == 1)
+                #expect(node.repairStatistics.failedAttempts >= 1)
             }
             let leader = await group.leader
             for number in 1...20 { _ = try await leader.tally("after \(number)", in: 2) }

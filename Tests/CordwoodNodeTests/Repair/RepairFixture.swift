@@ -105,6 +105,13 @@ final class RepairGroup {
             + PartitionFileName(partition: PartitionID(partition), segment: SegmentID(segment)).description
     }
 
+    /// The segments of a member's log of a partition, oldest first.
+    func files(_ name: String, _ partition: UInt64) -> [String] {
+        var paths: [String] = []
+        world.disk.damage { image in paths = image.paths.filter { $0.hasPrefix("/\(name)/partitions/0\(partition)/") } }
+        return paths
+    }
+
     func damage(_ name: String, _ partition: UInt64, segment: UInt64, at offset: UInt64) {
         world.disk.damage { $0.flip(file(name, partition, segment), at: offset, mask: 0x40) }
     }
