@@ -25,6 +25,13 @@ func tests(_ name: String, _ dependencies: [String], exclude: [String] = []) -> 
         swiftSettings: settings)
 }
 
+/// What several test targets share.
+func support(_ name: String, _ dependencies: [String]) -> Target {
+    .target(
+        name: name, dependencies: dependencies.map { .init(stringLiteral: $0) }, path: "Tests/\(name)",
+        swiftSettings: settings)
+}
+
 let package = Package(
     name: "Cordwood",
     products: [
@@ -143,7 +150,7 @@ let package = Package(
             "CordwoodLogTests",
             [
                 "CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodPlatform", "CordwoodVirtual", "CordwoodLog",
-                "CordwoodConformance",
+                "CordwoodConformance", "LogTestSupport",
             ]),
         tests(
             "CordwoodMachineTests",
@@ -187,9 +194,10 @@ let package = Package(
             "DecoderTests",
             [
                 "CordwoodBase", "CordwoodIO", "CordwoodRaft", "CordwoodLog", "CordwoodMachine", "CordwoodEvents",
-                "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer",
+                "CordwoodRESP", "CordwoodOptions", "CordwoodNode", "CordwoodServer", "LogTestSupport",
             ], exclude: ["Fuzzer"]),
-        .target(name: "ProcessTestSupport", path: "Tests/ProcessTestSupport", swiftSettings: settings),
+        support("LogTestSupport", ["CordwoodBase", "CordwoodRaft", "CordwoodIO", "CordwoodLog"]),
+        support("ProcessTestSupport", []),
         tests("ProcessTests", ["ProcessTestSupport"]),
         tests("TidyTests", ["ProcessTestSupport"]),
     ]

@@ -223,11 +223,20 @@ extension Node {
         return membership
     }
 
-    /// A directory that has a group of its own does not become part of another one; without a word it would go on by
-    /// itself and take what was meant for the others.
+    /// A directory belongs to one node of one group. One that has a group of its own does not become part of another:
+    /// without a word it would go on by itself and take what was meant for the others. One of another node of the group
+    /// would take the place of that node's replica.
     private static func checkGroup(
         _ configuration: NodeConfiguration, _ membership: Membership, _ store: SegmentedLogStore
     ) throws(NodeError) {
+        if membership.members.count > 1,
+            let owner = membership.members.first(where: { $0.replica == store.identity.replica }),
+            owner.name != configuration.name
+        {
+            throw .configuration(
+                "\(configuration.directory) belongs to node '\(owner.name)' of its group, and this is node "
+                    + "'\(configuration.name)': directories were exchanged, or node.name was changed")
+        }
         guard membership.members.count == 1, configuration.group.meetsOthers else { return }
         throw .configuration(
             "\(configuration.directory) holds a group of its own, cluster \(store.identity.cluster), with this node as "

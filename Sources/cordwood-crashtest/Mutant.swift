@@ -8,10 +8,11 @@ import Foundation
 ///     Seeds: seeds of the simulation, tried when those tests notice nothing (may be absent)
 ///     Build: core | engine | node | full
 ///
-/// Who notices is thereby written down: the tests named are tried first, for they take seconds. When they and the seeds
-/// pass, all tests of what was built are run, so that a mutant is not said to survive what nobody thought of.
+/// Who notices is thereby written down: the tests named are tried first, and of the tree no more than they need is
+/// built. When they and the seeds pass, all tests of that part of the tree are built and run, so that a mutant is not
+/// said to survive what nobody thought of.
 struct Mutant {
-    /// How much of the tree is built to try it.
+    /// The part of the tree in which it is tried.
     enum Build: String, CaseIterable {
         /// The consensus core.
         case core
@@ -21,7 +22,7 @@ struct Mutant {
         case node
         case full
 
-        /// The test targets that are built; empty for all.
+        /// The test targets of this part; empty for all.
         var tests: [String] {
             switch self {
             case .core: ["CordwoodRaftTests"]

@@ -3,7 +3,8 @@ import Foundation
 /// A copy of the tree in which mutants are built one after another. It stays between runs: only files that differ are
 /// copied again, so that what was built serves the next run.
 ///
-/// A workspace for a part of the tree has the whole tree's manifest with a tail that leaves out the rest.
+/// The manifest is that of the tree with a tail that leaves out what is not needed: all but a part of the tree, or all
+/// but what the tests stand on that a mutant's header names.
 final class MutantWorkspace {
     enum Verdict: CustomStringConvertible {
         case killed(by: String)
@@ -32,17 +33,28 @@ final class MutantWorkspace {
     }
 
     private let folder: URL
+    private let build: Mutant.Build
+    /// The tree's own.
+    private let manifest: String
+    /// The test targets that declare a suite, by its name.
+    private var targets: [String: Set<String>] = [:]
     private let files = FileManager.default
 
     /// Makes the copy below `parent`, or brings it up to date.
     init(of tree: URL, for build: Mutant.Build, in parent: URL) throws {
         folder = parent.appending(path: build.rawValue, directoryHint: .isDirectory)
+        self.build = build
+        manifest = try String(contentsOf: tree.appending(path: "Package.swift"), encoding: .utf8)
         try files.createDirectory(at: folder, withIntermediateDirectories: true)
         let wanted = try contents(of: tree)
         for path in try contents(of: folder).subtracting(wanted) {
             try files.removeItem(at: folder.appending(path: path))
         }
-        for path in wanted.sorted() { try bring(path, from: tree, build) }
+        for path in wanted.sorted() where path != "Package.swift" {
+            try bring(path, from: tree)
+            try noteSuites(in: path)
+        }
+        try writeManifest(for: build.tests)
     }
 
     /// Files by their paths, without what builds and the history have made.
@@ -60,11 +72,10 @@ final class MutantWorkspace {
         return found
     }
 
-    private func bring(_ path: String, from tree: URL, _ build: Mutant.Build) throws {
+    private func bring(_ path: String, from tree: URL) throws {
         let source = tree.appending(path: path)
         let target = folder.appending(path: path)
-        var bytes = try Data(contentsOf: source)
-        if path == "Package.swift" { bytes.append(Data(MutantWorkspace.manifestTail(build).utf8)) }
+        let bytes = try Data(contentsOf: source)
         if (try? Data(contentsOf: target)) == bytes { return }
         try files.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
         try bytes.write(to: target)
@@ -73,9 +84,43 @@ final class MutantWorkspace {
         }
     }
 
+    private func noteSuites(in path: String) throws {
+        let parts = path.split(separator: "/")
+        guard parts.first == "Tests", parts.count > 2, path.hasSuffix(".swift") else { return }
+        let source = try String(contentsOf: folder.appending(path: path), encoding: .utf8)
+        for suite in source.matches(of: /\b(?:struct|class) (\w+)/) {
+            targets[String(suite.1), default: []].insert(String(parts[1]))
+        }
+    }
+
+    // MARK: The manifest
+
+    private func writeManifest(for tests: [String]) throws {
+        let file = folder.appending(path: "Package.swift")
+        let text = manifest + tail(for: tests)
+        if (try? String(contentsOf: file, encoding: .utf8)) == text { return }
+        try Data(text.utf8).write(to: file)
+    }
+
+    /// The test targets that a filter speaks of; those of the whole part when it names something else than suites.
+    private func targets(of filter: String) -> [String] {
+        var found: Set<String> = []
+        for name in filter.split(separator: "|") {
+            let parts = name.split(separator: ".").map(String.init)
+            if parts.count > 1 || build.tests.contains(parts[0]) {
+                found.insert(parts[0])
+            } else if let declaring = targets[parts[0]] {
+                found.formUnion(declaring)
+            } else {
+                return build.tests
+            }
+        }
+        return (build.tests.isEmpty ? found : found.intersection(build.tests)).sorted()
+    }
+
     /// What leaves out of the manifest all that these tests do not need.
-    private static func manifestTail(_ build: Mutant.Build) -> String {
-        if build.tests.isEmpty { return "" }
+    private func tail(for tests: [String]) -> String {
+        if tests.isEmpty { return "" }
         // Of the kits the core needs its scenarios alone.
         let scenarios = """
             for target in package.targets where target.name == "CordwoodConformance" {
@@ -86,7 +131,7 @@ final class MutantWorkspace {
         return """
 
             \(build == .core ? scenarios : "")
-            var wanted: Set<String> = \(build.tests)
+            var wanted: Set<String> = \(tests)
             var count = 0
             while count != wanted.count {
                 count = wanted.count
@@ -109,18 +154,24 @@ final class MutantWorkspace {
     func judge(_ mutant: Mutant, seconds: Int) -> Verdict {
         guard patch(mutant) else { return .doesNotApply }
         defer { _ = patch(mutant, isReverse: true) }
-        let build = run(["swift", "build", "--build-tests"], seconds: seconds)
-        guard build.code == 0 else {
-            let error = build.output.split(separator: "\n").first { $0.contains("error: ") }
-            return .doesNotBuild(error.map(String.init) ?? "within \(seconds) s")
-        }
         let tests = ["swift", "test", "--skip-build", "--disable-xctest"]
+        if let error = buildError(for: targets(of: mutant.tests), seconds) { return .doesNotBuild(error) }
         if let killer = killer(tests + ["--filter", mutant.tests], seconds) { return .killed(by: killer) }
+        if let error = buildError(for: build.tests, seconds) { return .doesNotBuild(error) }
         if !mutant.seeds.isEmpty {
             let simulate = [".build/debug/cordwood-crashtest", "simulate"] + mutant.seeds
             if let killer = killer(simulate, seconds) { return .killed(by: killer) }
         }
         return killer(tests, seconds).map { .killedUnnamed(by: $0) } ?? .survives
+    }
+
+    /// Builds test targets with all that they stand on; what is wrong when that fails.
+    private func buildError(for tests: [String], _ seconds: Int) -> String? {
+        do { try writeManifest(for: tests) } catch { return "\(error)" }
+        let end = run(["swift", "build", "--build-tests"], seconds: seconds)
+        if end.code == 0 { return nil }
+        let error = end.output.split(separator: "\n").first { $0.contains("error: ") }
+        return error.map(String.init) ?? "within \(seconds) s"
     }
 
     /// Runs a command that must fail, and names what failed in it; `nil` when nothing did.

@@ -11,9 +11,11 @@ final class NodeGroup {
     private(set) var nodes: [String: NodeProcess] = [:]
     private let peerPorts: [String: Int]
     private let founders: String
+    private let options: [String]
 
-    /// Founds a group and waits until all its nodes serve.
-    init(_ names: [String] = ["a", "b", "c"]) throws {
+    /// Founds a group and waits until all its nodes serve. The options go to every founder.
+    init(_ names: [String] = ["a", "b", "c"], options: [String] = []) throws {
+        self.options = options
         folder = try TemporaryFolder()
         let ports = try FreePorts.take(names.count)
         peerPorts = Dictionary(uniqueKeysWithValues: zip(names, ports))
@@ -33,7 +35,7 @@ final class NodeGroup {
             on: data(of: name),
             options: [
                 "--node-name", name, "--peer-listen", peerAddress(of: name), "--cluster-founders", founders,
-            ], waits: waits)
+            ] + options, waits: waits)
     }
 
     /// Starts a node that asks a founder to be taken in.
@@ -50,6 +52,15 @@ final class NodeGroup {
         return node
     }
 
+    /// SIGTERM to all nodes, and the end of all.
+    func end() throws {
+        for name in nodes.keys.sorted() {
+            guard let code = nodes.removeValue(forKey: name)?.terminate(), code == 0 else {
+                throw Stuck(description: "node \(name) did not end in order")
+            }
+        }
+    }
+
     /// SIGKILL.
     func kill(_ name: String) { nodes.removeValue(forKey: name)?.kill() }
 
@@ -61,10 +72,10 @@ final class NodeGroup {
     }
 
     /// The node that says of itself that it leads.
-    func leader() throws -> String {
+    func leader(besides excluded: String? = nil) throws -> String {
         var found: String?
         try until("a leader") {
-            found = try nodes.keys.sorted().first {
+            found = try nodes.keys.sorted().filter { $0 != excluded }.first {
                 field("role", of: try cli($0, "CORDWOOD.CLUSTER", "STATUS")) == "leader"
             }
             return found != nil

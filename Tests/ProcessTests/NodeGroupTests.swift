@@ -105,4 +105,89 @@ struct NodeGroupTests {
         #expect(joining.errors.contains("holds a group of its own"), "\(joining.errors)")
         #expect(try group.cli("a", "INFO", "raft").contains("raft_num_nodes:3"))
     }
+
+    @Test("refuses directories that were exchanged, and goes on when each is back in its place")
+    func refusesExchangedDirectories() throws {
+        let group = try NodeGroup()
+        for number in 0..<5 { _ = try group.append("a", to: "s1", id: eventID(number)) }
+        let leader = try group.leader()
+        let others = ["a", "b", "c"].filter { $0 != leader }
+        func exchange() throws {
+            let aside = group.folder.url.appending(path: "aside")
+            for name in others { group.kill(name) }
+            try FileManager.default.moveItem(at: group.data(of: others[0]), to: aside)
+            try FileManager.default.moveItem(at: group.data(of: others[1]), to: group.data(of: others[0]))
+            try FileManager.default.moveItem(at: aside, to: group.data(of: others[1]))
+        }
+        try exchange()
+        for (name, other) in [(others[0], others[1]), (others[1], others[0])] {
+            try group.start(name, waits: false)
+            #expect(group.nodes[name]?.exitCode(within: 20) == 78)
+            let said = group.nodes[name]?.errors ?? ""
+            #expect(said.contains("belongs to node '\(other)'"), "\(said)")
+        }
+        try exchange()
+        for name in others { try group.start(name) }
+        #expect(try group.append(others[0], to: "s1", id: eventID(5)) == "5")
+    }
+
+    @Test("does not hear a node on an old copy of a directory whose replica was removed")
+    func isNotDisturbedByAnOldBackup() throws {
+        let group = try NodeGroup()
+        for number in 0..<5 { _ = try group.append("a", to: "s1", id: eventID(number)) }
+        let leader = try group.leader()
+        let name = leader == "a" ? "b" : "a"
+        group.kill(name)
+        let backup = group.folder.url.appending(path: "backup")
+        try FileManager.default.copyItem(at: group.data(of: name), to: backup)
+        try group.start(name)
+        let asked = try group.cli(leader, "CORDWOOD.CLUSTER", "REMOVE", name)
+        _ = try group.cli(leader, "CORDWOOD.CLUSTER", "REMOVE", name, "CONFIRM", field("token", of: asked) ?? "")
+        for number in 5..<10 { _ = try group.append(leader, to: "s1", id: eventID(number)) }
+        group.kill(name)
+        try FileManager.default.removeItem(at: group.data(of: name))
+        try FileManager.default.moveItem(at: backup, to: group.data(of: name))
+
+        try group.start(name)
+        let returned = try #require(group.nodes[name])
+        try group.until("node \(name) hears that it was removed") { returned.errors.contains("has been removed") }
+        for number in 10..<15 { #expect(try group.append(leader, to: "s1", id: eventID(number)) == "\(number)") }
+        #expect(try group.cli(leader, "INFO", "raft").contains("raft_num_voting_nodes:2"))
+        #expect(try group.leader(besides: name) == leader)
+        #expect(try group.cli(name, "ESVER", "s1").hasPrefix("LOADING"))
+        #expect(try group.cli(name, "EAPPEND", "s1", "happened").hasPrefix("CLUSTERDOWN"))
+    }
+
+    /// Each partition log is damaged, each at another place: every record is sound on two of three nodes.
+    @Test("mends what is damaged at different places on all its nodes")
+    func mendsDamageOnAllNodes() throws {
+        let group = try NodeGroup(options: ["--partition-count", "1", "--partition-log-sync-age", "10ms"])
+        for number in 0..<40 { _ = try group.append("a", to: "s1", id: eventID(number)) }
+        let names = ["a", "b", "c"]
+        for name in names { try group.until("\(name) has all") { try group.cli(name, "ESVER", "s1") == "39" } }
+        try group.end()
+        for (name, place) in zip(names, [20, 50, 80]) {
+            let file = group.data(of: name).appending(path: "partitions/00/00000-0000000001.log")
+            var bytes = try Data(contentsOf: file)
+            let used = try #require(bytes.lastIndex { $0 != 0 })
+            // The first eight kilobytes are the header and the record of how the segment began.
+            bytes[8192 + (used - 8192) * place / 100] ^= 0x40
+            try bytes.write(to: file)
+        }
+        for name in names { try group.start(name, waits: false) }
+        for node in group.nodes.values { try node.waitUntilReady() }
+        for name in names {
+            try group.until("\(name) has mended its log") {
+                let status = try group.cli(name, "CORDWOOD.PARTITION", "STATUS", "0")
+                return field("state", of: status) == "ok" && field("persisted", of: status) == "40"
+            }
+        }
+        #expect(try group.append("b", to: "s1", id: eventID(40)) == "40")
+        for name in names { try group.until("\(name) has all") { try group.cli(name, "ESVER", "s1") == "40" } }
+        try group.end()
+        for name in names {
+            let verify = try Command(Checkout.program("cordwood-inspect"), "verify", group.data(of: name).path)
+            #expect(verify.exitCode == 0, "\(name): \(verify.output)")
+        }
+    }
 }

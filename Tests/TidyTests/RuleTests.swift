@@ -43,7 +43,7 @@ struct RuleTests {
         }
     }
 
-    static let cases = imports + seams + headers + words + hygiene + links
+    static let cases = imports + seams + headers + words + hygiene + links + trials
 
     /// All sources of a rule in one tree, side by side.
     @Test("fires on the sources that break it, and on no other", arguments: Set(cases.map(\.rule)).sorted())
@@ -171,6 +171,40 @@ struct RuleTests {
             ["docs/a.md": "# One two\n[b](../b.md) [1](#one-two)\n", "b.md": "b\n"], says: nil),
         Case("links", "a page named in a source", "/// Stated in docs/nowhere.md.", says: "no docs/nowhere.md"),
         Case("links", "an example of a link", ["docs/a.md": "Write `[b](b.md)`.\n"], says: nil),
+    ]
+
+    private static let someTests = """
+        struct SomeTests {
+            @Test("7: a case") func nasty() {}
+            @Test func holds() {}
+        }
+
+        """
+
+    static let trials = [
+        Case(
+            "trials", "a suite that is not there", ["docs/testing.md": "`OtherTests`\n"],
+            says: "docs/testing.md:1: trials: there is no suite OtherTests"),
+        Case(
+            "trials", "a test that is not there",
+            ["docs/testing.md": "`SomeTests.breaks`\n", "Tests/RoomTests/SomeTests.swift": someTests],
+            says: "there is no test breaks in SomeTests"),
+        Case(
+            "trials", "a numbered test that is not there",
+            ["docs/testing.md": "`SomeTests` 7, 8\n", "Tests/RoomTests/SomeTests.swift": someTests],
+            says: "there is no test 8 in SomeTests"),
+        Case(
+            "trials", "tests that are there",
+            ["docs/testing.md": "`SomeTests` 7, `SomeTests.holds`\n", "Tests/RoomTests/SomeTests.swift": someTests],
+            says: nil),
+        Case(
+            "trials", "a fault that nothing shows", ["docs/testing.md": "| 1 | fire | nothing |\n"],
+            says: "fault 1 is shown by nothing"),
+        Case(
+            "trials", "a command that is not there", ["docs/testing.md": "| 1 | fire | `burn` |\n"],
+            says: "there is no burn"),
+        Case(
+            "trials", "a table with a hole", ["docs/testing.md": "| 2 | fire | `SomeTests` |\n"], says: "lacks [1, 3,"),
     ]
 
     private static func lines(_ count: Int) -> String {

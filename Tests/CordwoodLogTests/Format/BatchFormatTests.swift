@@ -1,6 +1,7 @@
 import CordwoodBase
 import CordwoodLog
 import CordwoodRaft
+import LogTestSupport
 import Testing
 
 @Suite("Batches")

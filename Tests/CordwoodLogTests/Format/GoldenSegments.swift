@@ -2,6 +2,7 @@ import CordwoodBase
 import CordwoodIO
 import CordwoodLog
 import CordwoodRaft
+import LogTestSupport
 
 /// The segments of `Fixtures/segments/v1`, made anew: two small files that hold every kind of record of a segmented
 /// log, byte for byte a function of what stands here.

@@ -1,5 +1,6 @@
 import CordwoodBase
 import CordwoodLog
+import LogTestSupport
 import Testing
 
 @Suite("Segment headers")

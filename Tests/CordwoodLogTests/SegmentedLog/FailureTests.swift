@@ -67,6 +67,59 @@ struct FailureTests {
         }
     }
 
+    @Test("a log that can open no more files waits with its next segment, and goes on by itself")
+    func noDescriptors() throws {
+        let world = VirtualWorld(seed: 1)
+        try world.run { (seams) async throws in
+            let store = try await LogWorld.open(seams)
+            try await store.write(LogWorld.entries(1...20, payloadBytes: 1000))
+            await seams.clock.sleep(nanoseconds: 100_000_000)
+            let allowed = world.disk.options.maxOpenFiles
+            world.disk.options.maxOpenFiles = 0
+            let ticket = try store.append(LogWorld.entries(21...80, payloadBytes: 1000))
+            store.endBatch()
+            await seams.clock.sleep(nanoseconds: 1_000_000_000)
+            #expect(store.isWaitingForSpace)
+            #expect(store.state.health == .ok)
+            #expect(store.durableIndex < 80)
+            #expect(!store.canAdmit(bytes: 1000))
+            world.disk.options.maxOpenFiles = allowed
+            try await store.waitUntilDurable(ticket)
+            #expect(try await store.all().asGiven == LogWorld.entries(1...80, payloadBytes: 1000))
+            try await store.close()
+        }
+    }
+
+    @Test("on a full disk the log is cut at either end, and stays so after a power cut")
+    func fullDiskTruncations() throws {
+        let world = VirtualWorld(seed: 1)
+        var kept: SegmentedLogStore?
+        try world.run { (seams) async throws in
+            let store = try await LogWorld.open(seams)
+            kept = store
+            try await store.write(LogWorld.entries(1...100, payloadBytes: 1000))
+            await seams.clock.sleep(nanoseconds: 100_000_000)
+            world.disk.options.capacityBytes = 0
+            let cut = try store.truncate(after: 90)
+            store.endBatch()
+            try await store.waitUntilDurable(cut)
+            #expect(store.nextIndex == 91)
+            try await store.write(LogWorld.entries(91...93, term: 2, payloadBytes: 1000))
+            try await store.writeSystemCheckpoint(SystemCheckpoint())
+            try await store.compact(through: 60, boundary: nil)
+            try await store.raiseFloor(to: 61)
+            #expect(store.startIndex == 61)
+            #expect(store.state.health == .ok)
+        }
+        withExtendedLifetime(kept) {}
+        try LogWorld.run(on: world.crash()) { (store, _) async throws in
+            #expect(store.startIndex == 61)
+            let expected =
+                LogWorld.entries(61...90, payloadBytes: 1000) + LogWorld.entries(91...93, term: 2, payloadBytes: 1000)
+            #expect(try await store.all().asGiven == expected)
+        }
+    }
+
     @Test("the newest data are promised 20 ms after the last write, once, and on closing")
     func idlePromise() throws {
         let world = VirtualWorld(seed: 1)

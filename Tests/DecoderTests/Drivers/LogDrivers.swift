@@ -1,6 +1,7 @@
 import CordwoodBase
 import CordwoodIO
 import CordwoodRaft
+import LogTestSupport
 
 @testable import CordwoodLog
 
@@ -71,7 +72,7 @@ extension DecoderDriver {
 
     private static func readBatch(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { raw in
-            switch BatchReading.decode(raw, at: 8192, seed: LogSamples.seed, alignmentBytes: alignmentBytes) {
+            switch BatchReading.decode(raw, at: 8192, seed: FormatSamples.seed, alignmentBytes: alignmentBytes) {
             case .batch(let view):
                 demand(view.end <= 8192 + UInt64(raw.count), "a batch up to \(view.end) of \(raw.count) bytes")
                 var count: UInt32 = 0

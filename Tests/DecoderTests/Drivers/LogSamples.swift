@@ -1,50 +1,17 @@
 import CordwoodBase
 import CordwoodIO
 import CordwoodRaft
+import LogTestSupport
 
 @testable import CordwoodLog
 
 /// What the log's files hold when nobody has touched them.
 enum LogSamples {
-    static let identity = LogIdentity(
-        cluster: UniqueID(high: 1, low: 2), node: UniqueID(high: 3, low: 4), replica: 5,
-        store: UniqueID(high: 6, low: 7), log: UniqueID(high: 8, low: 9))
-
-    static let header = SegmentHeader(
-        identity: identity, kind: .segmented, segment: 3, incarnation: 77, allocatedBytes: 65536,
-        createdMicroseconds: 1_700_000_000_000_000)
-
-    static let seed = LinkSeed(header)
-
     static let headerBytes: [UInt8] = {
         var bytes = [UInt8](repeating: 0, count: LogFormat.segmentHeaderBytes)
-        bytes.withUnsafeMutableBytes { header.encode(into: $0) }
+        bytes.withUnsafeMutableBytes { FormatSamples.header.encode(into: $0) }
         return bytes
     }()
-
-    private static let boundary = LogBoundary(index: 9, term: 2, chain: ChainValue(high: 1, low: 2))
-
-    static let controls: [ControlRecord] = [
-        .truncation(TruncationRecord(last: boundary, epoch: 4)),
-        .vote(Vote(term: 7, candidate: 3)),
-        .carry(
-            CarryRecord(
-                identity: identity, epoch: 4, vote: Vote(term: 7, candidate: 3), commitHint: 8, boundary: .zero,
-                predecessor: .init(segment: 2, sealOffset: 61440, link: PhysicalLink(rawValue: 5)), last: boundary,
-                checkpoint: StreamPosition(segment: 2, offset: 8192), firstSegment: 2,
-                gates: [GateRecord(gate: .segmented, from: 1), GateRecord(gate: .partition, from: 6)])),
-        .seal(
-            SealRecord(
-                successor: 4, successorIncarnation: 99, finalBytes: 65536, successorLink: PhysicalLink(rawValue: 6))),
-        .checkpoint(CheckpointPiece(number: 1, piece: 0, pieceCount: 2, bytes: [1, 2, 3])),
-        .recovery(
-            RecoveryRecord(epoch: 4, acceptedEnd: StreamPosition(segment: 3, offset: 8192), discardedBytes: 4096)),
-        .boundary(boundary),
-        .install(InstallRecord(boundary: boundary, epoch: 4, manifest: [4, 5, 6])),
-        .gate(GateRecord(gate: .partition, from: 10)),
-        .promise,
-        .release(2),
-    ]
 
     static let entries: [Entry] = [
         Entry(index: 1, term: 1, type: .noOperation, timestampMicroseconds: -1, slices: .none),
@@ -113,7 +80,7 @@ enum LogSamples {
         }
     }()
 
-    static let records = entryRecords + partitionRecords + controls.map { $0.encoded() }
+    static let records = entryRecords + partitionRecords + FormatSamples.controls.map { $0.encoded() }
 
     private static func padding(of record: [UInt8]) -> Int {
         LogFormat.padded(record.count, to: LogFormat.recordAlignment) - record.count
@@ -137,7 +104,7 @@ enum LogSamples {
         _ = builder.append(entries[0], after: .zero)
         _ = builder.finish(
             at: .init(
-                seed: seed, offset: 8192, epoch: 4, promise: StreamPosition(segment: 3, offset: 4096),
+                seed: FormatSamples.seed, offset: 8192, epoch: 4, promise: StreamPosition(segment: 3, offset: 4096),
                 previousLink: PhysicalLink(rawValue: 42), commitHint: 1))
         return [UInt8](builder.buffer[0..<builder.lengthBytes])
     }
@@ -191,7 +158,7 @@ enum LogSamples {
         let length = LogFormat.padded(LogFormat.batchHeaderBytes + body.count, to: 512)
         var bytes = [UInt8](repeating: 0, count: LogFormat.batchHeaderBytes) + body
         bytes += [UInt8](repeating: 0, count: length - bytes.count)
-        let batchSeed = seed.batchSeed(epoch: header.epoch, offset: 8192)
+        let batchSeed = FormatSamples.seed.batchSeed(epoch: header.epoch, offset: 8192)
         let covered = min(Int(header.bodyBytes), length - LogFormat.batchHeaderBytes)
         bytes.withUnsafeMutableBytes { raw in
             let covers = raw[LogFormat.batchHeaderBytes..<LogFormat.batchHeaderBytes + covered]

@@ -13,7 +13,9 @@ _IMPORT = re.compile(
     r"(?:(?:typealias|struct|class|enum|protocol|let|var|func)\s+)?(\w+)",
     re.M,
 )
-_TARGET = re.compile(r"\b(room|program|tests|\.target|\.executableTarget|\.testTarget)\(\s*(?:name:\s*)?\"([^\"]+)\"")
+_TARGET = re.compile(
+    r"\b(room|program|tests|support|\.target|\.executableTarget|\.testTarget)\(\s*(?:name:\s*)?\"([^\"]+)\""
+)
 
 
 def imports(tree):
@@ -254,4 +256,63 @@ def _headings(file):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-ALL = {rule.__name__: rule for rule in (imports, seams, format, headers, words, hygiene, links)}
+TESTING = "docs/testing.md"
+FAULT_ROWS = 38
+
+
+def trials(tree):
+    """trials: docs/testing.md names tests, commands and tools that exist, and in its table something for each fault"""
+    page = tree.find(TESTING)
+    if page is None:
+        return
+    suites = {}
+    for file in tree.files:
+        if file.is_swift and file.path.startswith("Tests/"):
+            for suite in set(re.findall(r"\b(?:struct|extension|enum|class) (\w+Tests)\b", file.code)):
+                suites[suite] = suites.get(suite, "") + file.text
+    for match in re.finditer(r"`(\w+Tests)(?:\.(\w+))?`((?: \d+,?)*)", page.text):
+        suite, test, numbers = match.groups()
+        line = page.line_of(match.start())
+        if suite not in suites:
+            yield Finding(TESTING, line, "trials", f"there is no suite {suite}")
+            continue
+        if test and not re.search(rf"\bfunc {test}\(", suites[suite]):
+            yield Finding(TESTING, line, "trials", f"there is no test {test} in {suite}")
+        for number in re.findall(r"\d+", numbers):
+            if f'@Test("{number}:' not in suites[suite]:
+                yield Finding(TESTING, line, "trials", f"there is no test {number} in {suite}")
+    yield from _fault_rows(tree, page)
+
+
+def _fault_rows(tree, page):
+    """The table of faults: all rows there are, each with what shows it."""
+    programs = "".join(
+        file.text for file in tree.files if re.match(r"Sources/(cordwood-crashtest|CordwoodCrash)/", file.path))
+    workloads = "".join(file.text for file in tree.files if file.room is not None)
+    seen = []
+    for number, line in enumerate(page.lines, 1):
+        row = re.match(r"\| (\d+) \| [^|]* \| ([^|]*) \|$", line)
+        if not row:
+            continue
+        seen.append(int(row.group(1)))
+        named = re.findall(r"`([^`]+)`", row.group(2))
+        if not named:
+            yield Finding(TESTING, number, "trials", f"fault {row.group(1)} is shown by nothing")
+        for name in named:
+            if name.startswith("tools/"):
+                found = name.split()[0] in tree.paths
+            elif name[0].islower():
+                word, _, workload = name.partition(" ")
+                found = f'name = "{word}"' in programs or f'("{word}", ' in programs
+                if workload.startswith('"'):
+                    found = found and workload.rstrip(chr(34)) in workloads
+            else:
+                continue
+            if not found:
+                yield Finding(TESTING, number, "trials", f"there is no {name}")
+    if seen and seen != list(range(1, FAULT_ROWS + 1)):
+        missing = set(range(1, FAULT_ROWS + 1)) - set(seen)
+        yield Finding(TESTING, 1, "trials", f"the table of faults lacks {sorted(missing)} or is out of order")
+
+
+ALL = {rule.__name__: rule for rule in (imports, seams, format, headers, words, hygiene, links, trials)}

@@ -1,0 +1,61 @@
+import CordwoodBase
+import CordwoodIO
+import CordwoodRaft
+import CordwoodVirtual
+import Testing
+
+@testable import CordwoodNode
+
+/// What a node says to others rests on what its disk holds.
+@Suite("What a node says")
+struct MessageDurabilityTests {
+    @Test func aCandidateAsksForVotesOnceItsOwnIsDurable() throws {
+        let world = VirtualWorld(seed: 41)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams)
+            let leader = await group.leader
+            let name = try await group.follower
+            let candidate = try group[name]
+            let others = group.nodes.values.filter { $0.replica != candidate.replica }
+            let term = leader.core.term
+            world.disk.inject(
+                DiskFault(.write, pathContains: name + "/log", times: .max, .stall(nanoseconds: 1_000_000_000)))
+            seams.scheduler.spawn("transfer") { _ = try? await leader.operate(.transfer(name: name)) }
+            #expect(try await group.wait { candidate.core.term > term })
+            await seams.clock.sleep(nanoseconds: 800_000_000)
+            #expect(others.map(\.core.term) == [term, term], "they were asked before the vote was durable")
+            #expect(try await group.wait { others.allSatisfy { $0.core.term > term } })
+            world.disk.clearFaults()
+            _ = await group.leader
+            try await group.closeAll()
+        }
+    }
+
+    @Test func aFollowerThatCannotWriteAcknowledgesNothing() throws {
+        let world = VirtualWorld(seed: 42)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams)
+            try await group.write(10)
+            let leader = await group.leader
+            let followers = RepairGroup.names.filter { $0 != leader.configuration.name }
+            try await group.close(followers[0])
+            let commit = leader.status.commit
+            world.disk.inject(.inputOutputError(.write, pathContains: followers[1] + "/log", times: .max))
+            var isAnswered = false
+            seams.scheduler.spawn("propose") {
+                _ = try? await leader.tally("alone", in: 1)
+                isAnswered = true
+            }
+            let failed = try group[followers[1]]
+            #expect(try await group.wait { failed.storeFailure != nil })
+            await seams.clock.sleep(nanoseconds: 300_000_000)
+            #expect(leader.core.commitIndex == commit, "acknowledged by a node that could not write it")
+            world.disk.clearFaults()
+            try? await group.close(followers[1])
+            try await group.open(followers)
+            #expect(try await group.wait { isAnswered })
+            try await group.expectWhole(2, events: 3)
+            try await group.closeAll()
+        }
+    }
+}
