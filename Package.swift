@@ -61,7 +61,7 @@ let package = Package(
         room("CordwoodVirtual", ["CordwoodBase", "CordwoodIO"]),
 
         // The engine.
-        room("CordwoodLog", ["CordwoodBase", "CordwoodRaft", "CordwoodIO"]),
+        room("CordwoodLog", ["CordwoodBase", "CordwoodRaft", "CordwoodIO", "CProcessor"]),
         room("CordwoodMachine", ["CordwoodBase", "CordwoodIO", "CordwoodLog"]),
         room("CordwoodEvents", ["CordwoodBase", "CordwoodMachine", "CProcessor"]),
         room("CordwoodRESP", ["CordwoodBase"]),

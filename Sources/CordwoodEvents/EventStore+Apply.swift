@@ -30,7 +30,7 @@ extension EventStore {
     }
 
     /// Looks at the command's first event, which is the only one of nearly all commands: the tables' places come first,
-    /// then the stream's record, to which its table leads.
+    /// then the stream's record, to which its table leads, then the place of the stream's next event.
     public func foresee(_ command: UnsafeRawBufferPointer) -> UInt64 {
         guard let event = AppendCommand.glance(at: command) else { return 0 }
         let hash = StreamTable.hash(event.streamID, under: event.key)
@@ -39,7 +39,13 @@ extension EventStore {
         return hash
     }
 
-    public func approach(_ foreseen: UInt64) { indexes.streams.prefetchRecord(foreseen) }
+    public func approach(_ foreseen: UInt64) -> UInt64 {
+        indexes.streams.prefetchRecord(foreseen).map { UInt64($0) } ?? .max
+    }
+
+    public func meet(_ approached: UInt64) {
+        if let stream = UInt32(exactly: approached) { indexes.streams.prefetchEnd(of: stream) }
+    }
 }
 
 extension EventIndexes {

@@ -48,15 +48,20 @@ struct StreamTable: ~Copyable {
     @inline(__always)
     func prefetch(_ hash: UInt64) { table.prefetch(Self.fingerprint(hash)) }
 
-    /// And then its record's, when the table's is there.
+    /// And then its record's, when the table's is there. Returns the place of the stream that it probably is.
     @inline(__always)
-    func prefetchRecord(_ hash: UInt64) {
-        guard let place = table.first(Self.fingerprint(hash), where: { _ in true }) else { return }
+    func prefetchRecord(_ hash: UInt64) -> UInt32? {
+        guard let place = table.first(Self.fingerprint(hash), where: { _ in true }) else { return nil }
         // A record of ordinary length lies in two lines more often than in one.
         let record = UnsafeRawPointer(records.pointer(at: Int(place)))
         cprocessor_prefetch(record)
         cprocessor_prefetch(record + Self.identityOffset + Self.wordSize)
+        return place
     }
+
+    /// And then that of the place for its next event, when the record is there.
+    @inline(__always)
+    func prefetchEnd(of stream: UInt32) { blocks.prefetchEnd(of: versions(of: stream).pointee) }
 
     /// Adds a stream that has no event yet.
     mutating func add(_ streamID: UnsafeRawBufferPointer, under key: PartitionKey, hash: UInt64) -> UInt32 {

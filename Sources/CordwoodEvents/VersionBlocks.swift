@@ -1,3 +1,4 @@
+internal import CProcessor
 internal import CordwoodBase
 
 /// The events of one stream by version, as `VersionBlocks` keeps them.
@@ -49,6 +50,14 @@ struct VersionBlocks: ~Copyable {
             list.tail = newBlock(depth: depth, previous: list.tail, jump: jump)
         }
         words[Int(list.tail) + Self.headWords + Int(version - start)] = sequence
+    }
+
+    /// Lets the memory come into which the list's next sequence goes.
+    @inline(__always)
+    func prefetchEnd(of list: VersionList) {
+        guard list.count > 1 else { return }
+        let start = Self.firstVersion(atDepth: Self.depth(of: list.count - 1))
+        cprocessor_prefetch(words.pointer(at: Int(list.tail)) + Self.headWords + Int(list.count - start))
     }
 
     /// Events of the list with a sequence below `bound`.

@@ -1,3 +1,4 @@
+internal import CProcessor
 internal import CordwoodBase
 
 /// The records that a partition log has taken and not written, in index order, taken from the front.
@@ -11,6 +12,7 @@ struct RecordQueue: ~Copyable {
 
     private static let smallestChunkBytes = 256
     private static let largestChunkBytes = 64 << 10
+    private static let prefetchedBytes = 512
 
     /// A record without its payload.
     private struct Item {
@@ -106,9 +108,20 @@ struct RecordQueue: ~Copyable {
         if let last = chunks.last, last.capacity - last.used >= length {
             chunks[chunks.count - 1].used += length
             chunks[chunks.count - 1].recordCount += 1
-            return last.memory + last.used
+            let place = last.memory + last.used
+            prefetch(place + length, last.capacity - last.used - length, for: length)
+            return place
         }
         return addChunk(for: length)
+    }
+
+    /// Lets the memory come into which the next payload will go, if it is like this one: other partitions have their
+    /// turn before. Everything that is written later waits for what is written to memory that is not there.
+    @inline(__always)
+    private func prefetch(_ place: UnsafeMutableRawPointer, _ capacity: Int, for length: Int) {
+        for offset in stride(from: 0, to: min(capacity, length, Self.prefetchedBytes), by: 64) {
+            cprocessor_prefetch(place + offset)
+        }
     }
 
     @inline(never)

@@ -12,9 +12,11 @@ public protocol PartitionStateMachine: AnyObject {
     func apply(_ command: PartitionCommand) throws -> ApplyOutcome
 
     /// A look at a command that is to be applied soon: what the apply will need can be on its way from memory by then.
-    /// Nothing may change. What it returns is given to `approach` when the command is nearer, for a second step.
+    /// Nothing may change. What it returns is given to `approach` when the command is nearer, and what that returns to
+    /// `meet` when it is nearer still: each can look at what the one before has let come.
     func foresee(_ command: UnsafeRawBufferPointer) -> UInt64
-    func approach(_ foreseen: UInt64)
+    func approach(_ foreseen: UInt64) -> UInt64
+    func meet(_ approached: UInt64)
 
     /// Asked before a command that belongs to several partitions is applied, once every one of them has come to it:
     /// `nil` agrees, an outcome objects and says why. Nothing may change. One objection turns the command down in all
@@ -31,7 +33,8 @@ public protocol PartitionStateMachine: AnyObject {
 
 extension PartitionStateMachine {
     public func foresee(_ command: UnsafeRawBufferPointer) -> UInt64 { 0 }
-    public func approach(_ foreseen: UInt64) {}
+    public func approach(_ foreseen: UInt64) -> UInt64 { 0 }
+    public func meet(_ approached: UInt64) {}
 
     public func objection(to command: PartitionCommand) throws -> ApplyOutcome? { nil }
 }

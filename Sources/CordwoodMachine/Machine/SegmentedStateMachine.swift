@@ -114,16 +114,16 @@ public final class SegmentedStateMachine {
     public func dispatch(_ entries: ArraySlice<Entry>) {
         var last: RaftIndex = 0
         var foresight = Foresight()
-        for at in entries.indices.lowerBound - Foresight.farDistance..<entries.endIndex {
+        let entries = entries.span
+        for at in -Foresight.farDistance..<entries.count {
             lookAhead(&foresight, at, entries)
-            if at < entries.startIndex { continue }
-            let entry = entries[at]
-            switch entry.slices {
-            case .none: if entry.type == .session { decideSession(entry) }
-            case .one(let slice): hand(slice, of: entry)
-            case .many(let slices): handMany(slices, of: entry)
+            if at < 0 { continue }
+            switch entries[at].slices {
+            case .none: if entries[at].type == .session { decideSession(entries[at]) }
+            case .one(let slice): hand(slice, of: entries[at])
+            case .many(let slices): handMany(slices, of: entries[at])
             }
-            last = entry.index
+            last = entries[at].index
         }
         if last > 0 { dispatcher.recordDispatched(through: last) }
     }
@@ -131,7 +131,8 @@ public final class SegmentedStateMachine {
     /// What machines foresaw of the commands ahead.
     private struct Foresight {
         static let farDistance = 12
-        static let nearDistance = 6
+        static let nearDistance = 7
+        static let nextDistance = 3
 
         private var foreseen = InlineArray<16, UInt64>(repeating: 0)
 
@@ -144,14 +145,18 @@ public final class SegmentedStateMachine {
     /// Machines look at memory that was used long ago, at another place for each command. Told of commands ahead of
     /// their turn they let it come while others are applied.
     @inline(__always)
-    private func lookAhead(_ foresight: inout Foresight, _ at: Int, _ entries: ArraySlice<Entry>) {
+    private func lookAhead(_ foresight: inout Foresight, _ at: Int, _ entries: Span<Entry>) {
         let far = at + Foresight.farDistance
-        if far < entries.endIndex, let machine = machine(before: entries[far].slices) {
+        if far < entries.count, let machine = machine(before: entries[far].slices) {
             foresight[far] = entries[far].payload.withUnsafeBytes { machine.foresee($0) }
         }
         let near = at + Foresight.nearDistance
-        if near >= entries.startIndex, near < entries.endIndex, let machine = machine(before: entries[near].slices) {
-            machine.approach(foresight[near])
+        if near >= 0, near < entries.count, let machine = machine(before: entries[near].slices) {
+            foresight[near] = machine.approach(foresight[near])
+        }
+        let next = at + Foresight.nextDistance
+        if next >= 0, next < entries.count, let machine = machine(before: entries[next].slices) {
+            machine.meet(foresight[next])
         }
     }
 
@@ -183,7 +188,7 @@ public final class SegmentedStateMachine {
         if slice.partitionIndex > lane.log.forwardedIndex { lane.log.append(record) }
         if lane.state == .idle, !isSuspended {
             if lane.applied + 1 == index, let machine = lane.inline {
-                applyInline(record, machine, lane)
+                applyInline(consume record, machine, lane)
             } else {
                 beginDraining(lane)
             }
@@ -239,7 +244,7 @@ public final class SegmentedStateMachine {
     // MARK: Applying
 
     @inline(__always)
-    func command(_ record: PartitionLogRecord, _ partition: PartitionID) -> PartitionCommand {
+    func command(_ record: consuming PartitionLogRecord, _ partition: PartitionID) -> PartitionCommand {
         PartitionCommand(
             partition: partition, partitionIndex: record.position.partitionIndex,
             raftIndex: record.position.raftIndex, term: record.position.term,
@@ -248,15 +253,18 @@ public final class SegmentedStateMachine {
 
     /// The fast path: nothing before it, no task, no wait.
     @inline(__always)
-    private func applyInline(_ record: PartitionLogRecord, _ machine: any PartitionStateMachine, _ lane: PartitionLane)
-    {
+    private func applyInline(
+        _ record: consuming PartitionLogRecord, _ machine: any PartitionStateMachine, _ lane: PartitionLane
+    ) {
+        let position = record.position
+        let byteCount = record.byteCount
         if record.verdict == .refused {
-            complete(lane, record, ApplyOutcome(refused: true), refusal: .sessionNotOpen)
+            complete(lane, position, byteCount, ApplyOutcome(refused: true), refusal: .sessionNotOpen)
             return
         }
         do {
             let outcome = try machine.apply(command(record, lane.partition))
-            complete(lane, record, outcome)
+            complete(lane, position, byteCount, outcome)
         } catch {
             beginDraining(lane, after: error)
         }
@@ -266,8 +274,12 @@ public final class SegmentedStateMachine {
     /// The partition has applied a record: counters, proposer, barriers.
     func complete(
         _ lane: PartitionLane, _ record: PartitionLogRecord, _ outcome: ApplyOutcome, refusal: ApplyRefusal? = nil
+    ) { complete(lane, record.position, record.byteCount, outcome, refusal: refusal) }
+
+    private func complete(
+        _ lane: PartitionLane, _ position: PartitionRecordPosition, _ byteCount: Int, _ outcome: ApplyOutcome,
+        refusal: ApplyRefusal? = nil
     ) {
-        let position = record.position
         invariant(
             position.partitionIndex.rawValue == lane.applied + 1,
             "partition \(lane.partition) applied \(position.partitionIndex) behind \(lane.applied)")
@@ -275,13 +287,13 @@ public final class SegmentedStateMachine {
         lane.position = LogPosition(index: position.raftIndex, term: position.term)
         lane.eventCount += UInt64(outcome.eventCount)
         lane.entriesSinceSnapshot += 1
-        lane.bytesSinceSnapshot += record.byteCount
+        lane.bytesSinceSnapshot += byteCount
         if lane.bytesSinceSnapshot >= max(configuration.snapshotBytes, 4 * lane.lastSnapshotBytes) {
             lane.wantsSnapshot = true
         }
         do {
             try dispatcher.recordApplied(
-                lane.partition, position.partitionIndex, raftIndex: position.raftIndex, byteCount: record.byteCount,
+                lane.partition, position.partitionIndex, raftIndex: position.raftIndex, byteCount: byteCount,
                 eventCount: outcome.eventCount)
         } catch { brokenInvariant("\(error)") }
         onCompletion?(

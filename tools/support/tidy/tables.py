@@ -13,7 +13,7 @@ ROOMS = {
     "CordwoodIO": {"CordwoodBase"},
     "CordwoodPlatform": {"CordwoodBase", "CordwoodIO", "CUring", "CLinux"},
     "CordwoodVirtual": {"CordwoodBase", "CordwoodIO"},
-    "CordwoodLog": {"CordwoodBase", "CordwoodRaft", "CordwoodIO"},
+    "CordwoodLog": {"CordwoodBase", "CordwoodRaft", "CordwoodIO", "CProcessor"},
     "CordwoodMachine": {"CordwoodBase", "CordwoodIO", "CordwoodLog"},
     "CordwoodEvents": {"CordwoodBase", "CordwoodMachine", "CProcessor"},
     "CordwoodRESP": {"CordwoodBase"},
