@@ -15,6 +15,9 @@ internal import Glibc
 package final class EventLoop: @unchecked Sendable {
     /// Jobs run in one turn before the kernel is asked again, so that a task that never waits does not shut out I/O.
     private static let jobsPerTurn = 1024
+    /// Bytes received for observers that are handed out in one turn. What comes of them stays in the processor's caches
+    /// until the turn ends, and other sides can go on with the answers of one turn while the next is worked on.
+    private static let observedBytesPerTurn = 128 << 10
     /// Rounds of end-of-turn calls in one turn.
     private static let endOfTurnRounds = 4
 
@@ -103,7 +106,16 @@ package final class EventLoop: @unchecked Sendable {
         backend.review(&completions)
         // An observer may start operations, which complete at once while the loop stops.
         swap(&completions, &completionsInHand)
-        for completion in completionsInHand { operations.remove(completion.token).end(completion.result) }
+        var observedBytes = 0
+        for completion in completionsInHand {
+            if observedBytes >= EventLoop.observedBytesPerTurn, operations.isObserved(completion.token) {
+                completions.append(completion)
+                continue
+            }
+            let waiter = operations.remove(completion.token)
+            if case .observer = waiter { observedBytes += Int(max(0, completion.result)) }
+            waiter.end(completion.result)
+        }
         completionsInHand.removeAll(keepingCapacity: true)
     }
 

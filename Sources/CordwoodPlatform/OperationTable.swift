@@ -80,6 +80,11 @@ struct OperationTable {
         return waiter
     }
 
+    /// Whether an observer waits for an operation under way.
+    func isObserved(_ token: OperationToken) -> Bool {
+        if case .observer = slots[token.slot].waiter { true } else { false }
+    }
+
     /// The descriptor that an operation under way waits on; nil when it has completed, or cannot be cancelled.
     func waitingDescriptor(_ token: OperationToken) -> Int32? {
         guard token.slot < slots.count else { return nil }

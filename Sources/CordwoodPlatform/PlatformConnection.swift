@@ -56,8 +56,8 @@ final class PlatformConnection: Connection {
     }
 
     private func receiveForObserver() {
-        guard let pending else { return }
-        receiving = loop.perform(isClosed ? .none : pending.operation, for: self)
+        guard let operation = pending?.operation else { return }
+        receiving = loop.perform(isClosed ? .none : operation, for: self)
     }
 
     private func place(for range: Range<Int>, of buffer: IOBuffer) -> (UnsafeMutableRawPointer, count: UInt32) {

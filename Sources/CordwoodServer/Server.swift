@@ -162,6 +162,7 @@ public final class Server {
     func beginDispatch() {
         if hasDispatched { return }
         hasDispatched = true
+        seams.scheduler.atEndOfTurn { [self] in hasDispatched = false }
         dispatchNanoseconds = seams.clock.monotonicNanoseconds
         dispatchMilliseconds = UInt64(max(0, seams.clock.wallMicroseconds)) / 1_000
     }
@@ -173,7 +174,6 @@ public final class Server {
     }
 
     private func flushDirty() {
-        hasDispatched = false
         let flushed = dirty
         dirty.removeAll(keepingCapacity: true)
         for client in flushed { client.flush() }

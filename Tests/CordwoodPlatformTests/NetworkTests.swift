@@ -81,6 +81,48 @@ struct NetworkTests {
         }
     }
 
+    /// Counts the receives of each turn.
+    private final class TurnCounter: ConnectionReceiver {
+        let scheduler: any Scheduler
+        private(set) var turns: [Int] = []
+        private var now = 0
+
+        init(_ scheduler: any Scheduler) { self.scheduler = scheduler }
+
+        func received(_ result: Result<Int, IOError>) {
+            now += 1
+            if now > 1 { return }
+            scheduler.atEndOfTurn { [self] in
+                turns.append(now)
+                now = 0
+            }
+        }
+    }
+
+    @Test("What many have received is handed out over several turns", arguments: backends)
+    func boundedTurns(_ backend: Platform.Choice) async throws {
+        try await onPlatform(backend) { seams in
+            let bytes = 32 << 10
+            let listener = try await seams.network.listen(Self.loopback)
+            var ends: [any Connection] = []
+            let counter = TurnCounter(seams.scheduler)
+            for _ in 0..<12 {
+                let client = try await seams.network.connect(listener.address)
+                let server = try await listener.accept()
+                try await client.send(IOBuffer(count: bytes), 0..<bytes)
+                ends += [client, server]
+            }
+            await seams.clock.sleep(nanoseconds: 20_000_000)
+            for server in stride(from: 1, to: ends.count, by: 2) {
+                ends[server].receive(into: IOBuffer(count: bytes), 0..<bytes, for: counter)
+            }
+            while counter.turns.reduce(0, +) < 12 { await seams.clock.sleep(nanoseconds: 1_000_000) }
+            #expect(counter.turns.allSatisfy { $0 <= 4 })
+            for end in ends { end.close() }
+            listener.close()
+        }
+    }
+
     @Test("Closing ends a receive of one who is no task", arguments: backends)
     func closeUnderReceiver(_ backend: Platform.Choice) async throws {
         try await onPlatform(backend) { seams in

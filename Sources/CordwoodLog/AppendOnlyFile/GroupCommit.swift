@@ -59,7 +59,7 @@ final class GroupCommit {
     var onPlaced: (Batch, AppendOnlyFile.PlacedBatch) -> Void = { _, _ in }
     /// Called for each batch in order once it and all before it are durable.
     var onDurable: (Batch) -> Void = { _ in }
-    /// Called behind the last `onDurable` of a turn.
+    /// Called behind the last `onDurable` of a turn, when it ends.
     var onSettled: () -> Void = {}
     var onFailure: (LogError) -> Void = { _ in }
 
@@ -72,6 +72,8 @@ final class GroupCommit {
     private var free: [BatchBuilder] = []
     private var isSubmitted = false
     private var isPumpScheduled = false
+    /// Batches have become durable, and nobody has heard of it.
+    private var isSettling = false
     private var isRolling = false
     private var isPromised = true
     /// Whoever asked is gone: what is in flight ends, and nothing follows it.
@@ -226,9 +228,22 @@ final class GroupCommit {
             recycle(first.builder)
             advanced = true
         }
-        // The next batch goes out before anyone hears of this one: the device does not wait for the loop.
         pump()
-        if advanced { onSettled() }
+        if advanced { settleLater() } else { wakeDrained() }
+    }
+
+    /// The next batch goes out before anyone hears of this one: what is done then is done beside the device's work, and
+    /// the device does not wait for the loop.
+    private func settleLater() {
+        guard !isSettling else { return }
+        isSettling = true
+        seams.scheduler.atEndOfTurn { [self] in settle() }
+    }
+
+    private func settle() {
+        guard isSettling, !isAbandoned else { return }
+        isSettling = false
+        onSettled()
         armPromise()
         wakeDrained()
     }
@@ -270,6 +285,7 @@ final class GroupCommit {
 
     private func fail(_ error: LogError) {
         if isAbandoned { return }
+        settle()
         cancelPromise()
         closed = []
         open = nil
@@ -280,7 +296,7 @@ final class GroupCommit {
 
     // MARK: Promise
 
-    private var isIdle: Bool { inFlight.isEmpty && closed.isEmpty && open == nil && !isRolling }
+    private var isIdle: Bool { inFlight.isEmpty && closed.isEmpty && open == nil && !isRolling && !isSettling }
 
     /// The timer is left alone while batches come and go: when it goes off it looks whether the log has rested long
     /// enough.

@@ -46,7 +46,10 @@ extension ClientConnection: ProposalObserver {
         server.markDirty(self)
         answer(appends.takeOldest(), ending)
         while let append = appends.takeEnded() { answer(append, append.ending) }
-        if appends.isEmpty { resumeReceiver() }
+        guard appends.isEmpty else { return }
+        resumeReceiver()
+        // A client that sent many requests at once can go on while others are answered.
+        if output.count >= ClientConnection.earlyFlushBytes { flush() }
     }
 
     /// Reads back what a repeated command was answered when it was first sent. The leader said what it repeats: this

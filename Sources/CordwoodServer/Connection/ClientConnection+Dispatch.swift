@@ -27,7 +27,7 @@ extension ClientConnection {
         var run = CommandRun(startNanoseconds: server.dispatchNanoseconds)
         defer {
             run.end(server.endDispatch(), server.statistics)
-            server.markDirty(self)
+            if !output.isEmpty { server.markDirty(self) }
         }
         while !isEnding {
             if output.count > ClientConnection.pauseBytes { return .repliesSent }

@@ -14,6 +14,8 @@ import CordwoodRESP
 final class ClientConnection {
     /// Bytes of unsent replies at which no further request is looked at.
     static let pauseBytes = 1 << 20
+    /// Bytes of replies that leave before the turn ends once nothing more is waited for.
+    static let earlyFlushBytes = 4 << 10
 
     /// The connection's number, from 1, never used again.
     let number: UInt64

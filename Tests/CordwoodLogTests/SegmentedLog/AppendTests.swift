@@ -1,8 +1,10 @@
 import CordwoodBase
+import CordwoodIO
 import CordwoodLog
 import CordwoodRaft
-import CordwoodVirtual
 import Testing
+
+@testable import CordwoodVirtual
 
 @Suite("A segmented log takes entries")
 struct AppendTests {
@@ -47,6 +49,30 @@ struct AppendTests {
             #expect(store.durableIndex == 10)
             #expect(store.lastEntry == LogPosition(index: 10, term: 1))
             #expect(try await store.all().asGiven == LogWorld.entries(1...10))
+        }
+    }
+
+    @Test("the next batch is on its way when anyone hears of the last one")
+    func deviceIsKeptAtWork() throws {
+        let world = VirtualWorld(seed: 1)
+        try world.run { seams in
+            let store = try await LogWorld.open(seams)
+            var heard: [(durable: RaftIndex, isWriting: Bool)] = []
+            store.onProgress = { progress in
+                let isWriting = world.disk.operationsUnderWay.contains { $0.contains("write") && $0.contains(".seg") }
+                heard.append((progress.durableIndex, isWriting))
+            }
+            _ = try store.append(LogWorld.entries(1...2))
+            store.endBatch()
+            // The first batch is in flight when the second one fills.
+            await seams.clock.sleep(nanoseconds: 1_000)
+            let ticket = try store.append(LogWorld.entries(3...4))
+            store.endBatch()
+            try await store.waitUntilDurable(ticket)
+            #expect(heard.map(\.durable) == [2, 4])
+            #expect(heard.map(\.isWriting) == [true, false])
+            store.onProgress = nil
+            try await store.close()
         }
     }
 
