@@ -28,9 +28,10 @@ static unsigned int setup_flags(enum curing_mode mode)
     unsigned int flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
     switch (mode) {
     case CURING_MODE_DEFERRED:
-        return flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+        return flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+               IORING_SETUP_TASKRUN_FLAG;
     case CURING_MODE_COOPERATIVE:
-        return flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN;
+        return flags | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     case CURING_MODE_PLAIN:
         return flags;
     }
@@ -113,6 +114,13 @@ int curing_submit_and_wait(curing *self, long long timeout_nanoseconds)
     int result = io_uring_submit_and_wait_timeout(
         &self->ring, &first, 1, timeout_nanoseconds < 0 ? NULL : &timeout, NULL);
     return result == -ETIME || result == -EINTR || result >= 0 ? 0 : result;
+}
+
+int curing_look(curing *self)
+{
+    if (IO_URING_READ_ONCE(*self->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
+        (void)io_uring_get_events(&self->ring);
+    return io_uring_cq_ready(&self->ring) > 0;
 }
 
 unsigned int curing_take_completions(curing *self, curing_completion *out, unsigned int capacity)

@@ -68,9 +68,17 @@ public final class Platform: Sendable {
         }
     }
 
-    /// Starts a loop. Fails when io_uring is asked for and refused, or the system has no thread or descriptor left.
-    public static func start(io choice: Choice = .auto) throws(IOError) -> Platform {
-        try start(io: choice, faults: Faults())
+    /// For how long a loop on io_uring looks for completions before it sleeps, where that pays, if nothing is told: as
+    /// long as a durable write takes on a good device.
+    public static let defaultPollLimitNanoseconds: UInt64 = 250_000
+
+    /// Starts a loop that looks for completions for up to `pollLimitNanoseconds` before it sleeps, where that pays; 0
+    /// for one that sleeps at once. Fails when io_uring is asked for and refused, or the system has no thread or
+    /// descriptor left.
+    public static func start(
+        io choice: Choice = .auto, pollLimitNanoseconds: UInt64 = defaultPollLimitNanoseconds
+    ) throws(IOError) -> Platform {
+        try start(io: choice, pollLimitNanoseconds: pollLimitNanoseconds, faults: Faults())
     }
 
     /// Starts a loop whose I/O goes wrong as told. `onTampering` is called on the loop as each turn comes.
@@ -94,12 +102,14 @@ public final class Platform: Sendable {
         var intercept: @Sendable (any IOBackend) -> any IOBackend = { $0 }
     }
 
-    static func start(io choice: Choice, faults: Faults) throws(IOError) -> Platform {
+    static func start(
+        io choice: Choice, pollLimitNanoseconds: UInt64 = defaultPollLimitNanoseconds, faults: Faults
+    ) throws(IOError) -> Platform {
         let handOver = Monitor<Result<Started, IOError>?>(nil)
         let thread = try PlatformThread(name: "cw-loop") {
             let result: Result<Started, IOError>
             do throws(IOError) {
-                result = .success(try Started(choice, faults))
+                result = .success(try Started(choice, pollLimitNanoseconds, faults))
             } catch {
                 result = .failure(error)
             }
@@ -167,11 +177,14 @@ private struct Started: Sendable {
     let seams: Confined<Seams>
     let description: String
 
-    init(_ choice: Platform.Choice, _ faults: Platform.Faults) throws(IOError) {
+    init(_ choice: Platform.Choice, _ pollLimitNanoseconds: UInt64, _ faults: Platform.Faults) throws(IOError) {
         let inbox = try Inbox()
         let blocking = BlockingCalls(threadCount: 4, inbox: inbox)
-        let workers = WorkerExecutor(threadCount: max(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
-        let (backend, description) = try Started.backend(choice, inbox, blocking, faults)
+        let processors = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let workers = WorkerExecutor(threadCount: max(2, processors))
+        // Whatever a loop waits for on the only processor needs that processor.
+        let pollLimit = processors > 1 ? pollLimitNanoseconds : 0
+        let (backend, description) = try Started.backend(choice, pollLimit, inbox, blocking, faults)
         let loop = EventLoop(inbox: inbox, blocking: blocking, workers: workers, backend: faults.intercept(backend))
         let clock = LoopClock(loop)
         self.loop = loop
@@ -183,16 +196,17 @@ private struct Started: Sendable {
     }
 
     private static func backend(
-        _ choice: Platform.Choice, _ inbox: Inbox, _ blocking: BlockingCalls, _ faults: Platform.Faults
+        _ choice: Platform.Choice, _ pollLimitNanoseconds: UInt64, _ inbox: Inbox, _ blocking: BlockingCalls,
+        _ faults: Platform.Faults
     ) throws(IOError) -> (any IOBackend, String) {
         var reason = ""
         if choice != .posix {
             do throws(UringBackend.SetUpFailure) {
                 if let uringRefusal = faults.uringRefusal { throw UringBackend.SetUpFailure(errorNumber: uringRefusal) }
-                return (
-                    try UringBackend(wakeDescriptor: inbox.wakeDescriptor, blocking: blocking, size: faults.ring),
-                    "I/O through io_uring"
-                )
+                let backend = try UringBackend(
+                    wakeDescriptor: inbox.wakeDescriptor, blocking: blocking, size: faults.ring,
+                    pollLimitNanoseconds: pollLimitNanoseconds)
+                return (backend, "I/O through io_uring")
             } catch {
                 guard choice == .auto else {
                     throw IOError(

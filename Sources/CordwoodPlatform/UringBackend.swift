@@ -18,6 +18,7 @@ final class UringBackend: IOBackend {
     private let taken = UnsafeMutablePointer<curing_completion>.allocate(capacity: UringBackend.takenCapacity)
     private static let takenCapacity = 256
 
+    private var busyPoll: BusyPoll
     private var wakeUpIsArmed = false
     private var hasPrepared = false
     /// A write or a sync is among what is prepared.
@@ -29,7 +30,8 @@ final class UringBackend: IOBackend {
 
     /// Makes the ring; it belongs to the calling thread. Fails with the error number of the kernel's refusal.
     init(
-        wakeDescriptor: Int32, blocking: BlockingCalls, size: Platform.RingSize = Platform.RingSize()
+        wakeDescriptor: Int32, blocking: BlockingCalls, size: Platform.RingSize = Platform.RingSize(),
+        pollLimitNanoseconds: UInt64 = 0
     ) throws(SetUpFailure) {
         var ring: OpaquePointer?
         let result = curing_create(size.submissions, size.completions, &ring)
@@ -37,6 +39,7 @@ final class UringBackend: IOBackend {
         self.ring = ring
         self.blocking = blocking
         self.wakeDescriptor = wakeDescriptor
+        busyPoll = BusyPoll(limitNanoseconds: pollLimitNanoseconds)
     }
 
     deinit {
@@ -99,12 +102,46 @@ final class UringBackend: IOBackend {
         guard mayWait || hasPrepared || underWay > 0 else { return }
         hasPrepared = false
         hasPreparedWrite = false
-        let result =
-            mayWait
-            ? curing_submit_and_wait(ring, waitNanoseconds.map { Int64(clamping: $0) } ?? -1) : curing_submit(ring)
+        let start = LoopClock.monotonicNanoseconds
+        if mayWait, (waitNanoseconds ?? .max) > busyPoll.limitNanoseconds,
+            busyPoll.isWorthwhile(atNanoseconds: start)
+        {
+            requireTaken(curing_submit(ring))
+            if !lookUntilSomethingCompletes(sinceNanoseconds: start) { wait(waitNanoseconds) }
+        } else if mayWait {
+            wait(waitNanoseconds)
+        } else {
+            requireTaken(curing_submit(ring))
+        }
+        takeCompletions(&completions)
+    }
+
+    private func wait(_ nanoseconds: UInt64?) {
+        requireTaken(curing_submit_and_wait(ring, nanoseconds.map { Int64(clamping: $0) } ?? -1))
+    }
+
+    private func requireTaken(_ result: Int32) {
         invariant(
             result == 0 || result == -EAGAIN || result == -EBUSY, "io_uring took no submission: errno \(-result)")
-        takeCompletions(&completions)
+    }
+
+    private func lookUntilSomethingCompletes(sinceNanoseconds start: UInt64) -> Bool {
+        var last = start
+        while curing_look(ring) == 0 {
+            sched_yield()
+            let now = LoopClock.monotonicNanoseconds
+            if now - last >= BusyPoll.lateNanoseconds {
+                busyPoll.cameLate(byNanoseconds: now - last)
+                return curing_look(ring) != 0
+            }
+            if now - start >= busyPoll.limitNanoseconds {
+                busyPoll.missed()
+                return false
+            }
+            last = now
+        }
+        busyPoll.found()
+        return true
     }
 
     /// The read that waits for a wake-up is still with the kernel. It ends with the loop's thread, and whoever gives

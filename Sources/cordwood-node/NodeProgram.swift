@@ -21,7 +21,8 @@ struct NodeProgram: Sendable {
             Signals.ignoreBrokenPipes()
             try Signals.block(NodeProgram.handledSignals)
             let choice = Platform.Choice(rawValue: options[NodeOption.ioBackend].rawValue) ?? .auto
-            let platform = try Platform.start(io: choice)
+            let platform = try Platform.start(
+                io: choice, pollLimitNanoseconds: options[NodeOption.ioPollLimit])
             let code = try platform.runToEnd { seams in await serve(on: seams, platform) }
             platform.shutdown()
             return code

@@ -1,5 +1,5 @@
-public import CordwoodBase
-public import CordwoodIO
+import CordwoodBase
+import CordwoodIO
 public import CordwoodLog
 import CordwoodRaft
 

@@ -44,6 +44,9 @@ int curing_submit(curing *ring);
 // Returns 0, also when the time ran out or a signal came, or a negative error number.
 int curing_submit_and_wait(curing *ring, long long timeout_nanoseconds);
 
+// Whether a completion is there. Enters the kernel only for what it has finished and not yet put there.
+int curing_look(curing *ring);
+
 // Copies out up to `capacity` completions and frees their places.
 unsigned int curing_take_completions(curing *ring, curing_completion *out, unsigned int capacity);
 

@@ -27,7 +27,7 @@ extension NodeOption {
                 maxScan.declaration, maxScanBytes.declaration, outputBudget.declaration, clientMemory.declaration,
                 idleTimeout.declaration, requestTimeout.declaration, replyTimeout.declaration, raftTick.declaration,
                 raftElectionTicks.declaration, raftHeartbeatTicks.declaration, raftClockDrift.declaration,
-                consensusTrace.declaration, ioBackend.declaration,
+                consensusTrace.declaration, ioBackend.declaration, ioPollLimit.declaration,
                 maxOpenFiles.declaration, logLevel.declaration, logFormat.declaration,
             ],
             rules: [

@@ -180,6 +180,9 @@ public enum NodeOption {
     public static let ioBackend = Option<IOBackendChoice>.choice(
         "io.backend", default: .auto, "How files and sockets are served; auto takes io_uring where it is allowed",
         alias: "io")
+    public static let ioPollLimit = Option<UInt64>.duration(
+        "io.poll-limit", default: millisecond / 4, in: 0...millisecond,
+        "For how long io_uring is looked at for completions before the node sleeps, where that pays; 0 never does")
     public static let maxOpenFiles = Option<Int>.integer(
         "io.max-open-files", default: 4096, in: 16...1_000_000, "Descriptors kept open for partition logs")
     public static let logLevel = Option<LogLevelChoice>.choice(
