@@ -7,7 +7,7 @@ import CordwoodOptions
 
 /// What several commands ask of the node.
 extension Server {
-    /// The events of a partition; `nil` when its machine stands still and was never opened.
+    /// The events of a partition; `nil` while its machine stands still behind what it has shown.
     func eventStore(of partition: PartitionID) async -> EventStore? {
         await node.machine(of: partition) as? EventStore
     }

@@ -7,19 +7,18 @@ import CordwoodRESP
 
 /// What a read has to wait for, and what it is refused for.
 extension Server {
-    /// The events of a partition as a connection's reads are to see them.
+    /// The events of a partition as a connection's reads are to see them. A partition that stands still before it shows
+    /// again what it has shown is refused: an empty answer would take that back.
     func eventStore(
         of partition: PartitionID, readBy connection: ClientConnection
-    ) async throws(CommandError) -> EventStore? {
+    ) async throws(CommandError) -> EventStore {
         try await prepareRead(of: [partition], by: connection)
         if let store = await eventStore(of: partition) { return store }
-        // Nothing to show and nothing that can be shown are two things.
         if let damage = node.damagedPartitions.first(where: { $0.partition == partition }) {
             throw CommandError(
                 .partitionNotOwned, "partition \(partition) is quarantined on this node: \(damage.reason)")
         }
-        if node.isFrozen(partition) { throw CommandError(.frozen, "partition \(partition) is frozen") }
-        return nil
+        throw CommandError(.frozen, "partition \(partition) is frozen")
     }
 
     /// Returns when partitions show what the connection's read mode asks for; all partitions when none is named.

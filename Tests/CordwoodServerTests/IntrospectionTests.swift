@@ -1,6 +1,7 @@
 import CordwoodIO
 import CordwoodRESP
 import CordwoodServer
+import CordwoodVirtual
 import Testing
 
 @Suite("What a node says of itself") struct IntrospectionTests {
@@ -93,6 +94,31 @@ import Testing
             #expect(try await client.ask("CLUSTER", "KEYSLOT", "{user1000}.following") == .integer(3_443))
             #expect(try await client.ask("CLUSTER", "KEYSLOT", "foo{}{bar}") == .integer(8_363))
             #expect(try await client.ask("CLUSTER", "COUNTKEYSINSLOT", "1") == .integer(0))
+        }
+    }
+
+    @Test func aPartitionWhoseLogIsDamagedRefusesReadsInsteadOfShowingNothing() throws {
+        let world = VirtualWorld(seed: 1)
+        try world.run { seams in
+            let first = try await ServedNode.open(seams)
+            let before = try await first.connect()
+            for id in [eventID(1), eventID(2)] { _ = try await before.ask("EAPPEND", "s1", "a", "EVENT_ID", id) }
+            await first.close()
+            world.disk.damage { $0.flip("node/partitions/0c/00012-0000000001.log", at: 4200, mask: 0x40) }
+            let second = try await ServedNode.open(seams)
+            let client = try await second.connect()
+            for words in [
+                ["EPSCAN", "12", "-", "+"], ["EPSEQ", "12"], ["ESCAN", "s1", "-", "+"], ["ESVER", "s1"],
+                ["EGET", eventID(1)],
+            ] {
+                try await client.send(command: words)
+                let reply = try await client.reply()
+                guard case .error(let text) = reply, text.hasPrefix("PARTNOTOWNED partition 12 is quarantined") else {
+                    throw TestFailure("\(words) is answered \(reply)")
+                }
+            }
+            #expect(try await client.ask("EPSEQ", "13") == .null)
+            await second.close()
         }
     }
 

@@ -93,9 +93,7 @@ struct EventCommands {
         let id = EventID(try arguments.uuid("event id"))
         try arguments.end()
         let partition = id.partitionHash.partition(of: server.partitionCount)
-        guard let store = try await server.eventStore(of: partition, readBy: connection) else {
-            return connection.output.null()
-        }
+        let store = try await server.eventStore(of: partition, readBy: connection)
         let found: StoredEvent?
         do { found = try await store.event(id) } catch { throw CommandError(reading: error) }
         guard let found else { return connection.output.null() }
@@ -120,9 +118,8 @@ struct EventCommands {
         }
         let streamKey = key ?? PartitionKey(defaultFor: request[1])
         let partition = streamKey.partition(of: server.partitionCount)
-        guard let store = try await server.eventStore(of: partition, readBy: connection),
-            let stream = store.stream(request[1], under: streamKey)
-        else { return reply(.none, on: connection) }
+        let store = try await server.eventStore(of: partition, readBy: connection)
+        guard let stream = store.stream(request[1], under: streamKey) else { return reply(.none, on: connection) }
         let page: EventPage
         do {
             page = try await store.events(of: stream, from: bounds.first, through: bounds.last, limit: limit(count))
@@ -137,9 +134,7 @@ struct EventCommands {
         let bounds = try ScanBounds(&arguments)
         var count: Int?
         while !arguments.isAtEnd { try takeCount(&arguments, &count, expected: "COUNT") }
-        guard let store = try await server.eventStore(of: partition, readBy: connection) else {
-            return reply(.none, on: connection)
-        }
+        let store = try await server.eventStore(of: partition, readBy: connection)
         let page: EventPage
         do {
             page = try await store.events(from: bounds.first, through: bounds.last, limit: limit(count))
@@ -155,7 +150,7 @@ struct EventCommands {
         if arguments.take("PARTITION_KEY") { key = PartitionKey(try arguments.uuid("uuid")) }
         try arguments.end(expected: "PARTITION_KEY")
         let store = try await server.eventStore(of: key.partition(of: server.partitionCount), readBy: connection)
-        guard let store, let stream = store.stream(request[1], under: key),
+        guard let stream = store.stream(request[1], under: key),
             let version = store.lastVisibleVersion(of: stream)
         else { return connection.output.null() }
         connection.output.integer(version)
@@ -166,7 +161,7 @@ struct EventCommands {
         var arguments = ArgumentCursor(request)
         let partition = try partition(&arguments)
         try arguments.end()
-        guard let sequence = try await server.eventStore(of: partition, readBy: connection)?.lastVisibleSequence else {
+        guard let sequence = try await server.eventStore(of: partition, readBy: connection).lastVisibleSequence else {
             return connection.output.null()
         }
         connection.output.integer(sequence)

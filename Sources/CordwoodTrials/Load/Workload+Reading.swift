@@ -9,7 +9,8 @@ import CordwoodVirtual
 /// ledger, and has to stay.
 extension Workload {
     private static let notNow: Set<String> = [
-        "LOADING", "TIMEOUT", "CLUSTERDOWN", "TRYAGAIN", "SHUTDOWN", "TRANSPORTERR", "NOTLEADER",
+        "LOADING", "TIMEOUT", "CLUSTERDOWN", "TRYAGAIN", "SHUTDOWN", "TRANSPORTERR", "NOTLEADER", "FROZEN",
+        "PARTNOTOWNED", "CIRCUITOPEN",
     ]
     private static let pageEvents = 50
 

@@ -7,7 +7,7 @@ extension Workload {
     /// Answers that say that nothing was done, by their codes.
     private static let nothingDone: Set<String> = [
         "CLUSTERDOWN", "TRYAGAIN", "NOSPACE", "SHUTDOWN", "LOADING", "FROZEN", "NOTLEADER", "TRANSPORTERR",
-        "MAXFORWARDS", "POISONED", "READONLY",
+        "MAXFORWARDS", "POISONED", "READONLY", "CIRCUITOPEN",
     ]
     private static let outcomeOpen: Set<String> = ["TIMEOUT", "WRITEERR"]
 
