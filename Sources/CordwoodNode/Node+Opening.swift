@@ -151,7 +151,7 @@ extension Node {
         let gate =
             isGated
             ? PartitionGate(machines, startingAfter: store.state.boundary.index, seams: seams) : nil
-        gate?.waitsForMending = configuration.peerAddress != nil
+        gate?.waitsForMending = configuration.peerAddress != nil && membership.members.count > 1
         let history = try await recover(machines, &membership, store, gate, log)
         await giveUpDropped(store, machines, log)
         try await putInForce(configuration.log.ackGate, store)

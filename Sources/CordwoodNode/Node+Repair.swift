@@ -224,7 +224,7 @@ extension Node {
             try await repair.exchange(partition, endingAt: line)
             do {
                 try await machines.retake(partition, from: store.startIndex, gate: gate) {
-                    try await store.entries(in: $0, maxBytes: 4 << 20)
+                    try await intactEntries($0)
                 }
             } catch { throw .log(error as? LogError ?? .unavailable("\(error)")) }
             repairs.source?.forget(partition)

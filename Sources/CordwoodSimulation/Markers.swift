@@ -52,6 +52,8 @@ public enum Marker: String, Hashable, Sendable, CaseIterable {
     case damagedSnapshot
     /// A partition log was mended from other replicas.
     case mendedPartition
+    /// A segmented log was mended from other replicas before its member took its place.
+    case mendedLog
     /// A directory was refused because of its damage.
     case refusedDirectory
     /// A leader could not read its log.

@@ -162,7 +162,7 @@ public final class Simulation {
     func mayRefuse(_ node: SimulatedNode, _ error: NodeError) -> Bool {
         switch error {
         case .core, .rollbackRefused: false
-        case .log, .inconsistent, .configuration: !atlas.isFair || atlas.damaged[node.replica] != nil
+        case .log, .inconsistent, .configuration: !atlas.isFair || atlas.damaged.contains(node.replica)
         }
     }
 

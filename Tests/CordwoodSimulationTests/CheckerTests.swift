@@ -297,7 +297,7 @@ struct CheckerTests {
         #expect(!atlas.mayDamage(1, in: []))
         #expect(!atlas.mayDamage(1, in: [[1, 2]]))
         #expect(atlas.mayDamage(1, in: [[1, 2, 3]]))
-        atlas.damage(1, .partitions)
+        atlas.damage(1)
         #expect(atlas.mayDamage(1, in: [[1, 2, 3]]))
         #expect(!atlas.mayDamage(2, in: [[1, 2, 3]]))
         #expect(atlas.mayDamage(2, in: [[1, 2, 3, 4, 5]]))

@@ -61,7 +61,7 @@ extension Nemesis {
         let sector = UInt64(node.host.disk.options.sectorBytes)
         let start = offset / sector * sector
         simulation.markers.reach(file.marker)
-        simulation.atlas.damage(node.replica, file.marker == .damagedLog ? .log : .partitions)
+        simulation.atlas.damage(node.replica)
         switch kind {
         case .bitRot:
             let mask = UInt8(1) << UInt8(random.next(below: 8))

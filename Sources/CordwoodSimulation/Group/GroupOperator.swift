@@ -274,7 +274,7 @@ final class GroupOperator {
             node.replica == member.replica, simulation.atlas.mayDamage(member.replica, in: configurations)
         else { return }
         simulation.markers.reach(.wipedDisk)
-        simulation.atlas.damage(member.replica, .log)
+        simulation.atlas.damage(member.replica)
         if !simulation.atlas.isFair {
             // Nobody comes to help: the machine starts with nothing, under the old name.
             node.wipe()

@@ -280,12 +280,10 @@ final class SimulatedNode {
 
     var isOpen: Bool { node != nil }
 
-    /// Whether only another disk helps: the directory is refused, or something was damaged and shows, or the end of the
-    /// run has come and nothing damaged is to be left.
+    /// Whether only another disk helps: the directory is refused, or something was damaged that the node does not mend.
     var isLost: Bool {
         if refusal != nil { return true }
-        guard let damage = simulation.atlas.damaged[replica] else { return false }
-        return damage == .log && simulation.isHealed || isOpen && !isSound
+        return simulation.atlas.damaged.contains(replica) && isOpen && !isSound
     }
 
     private var isSound: Bool {
@@ -312,6 +310,7 @@ private final class SimulatedLog: LogSink {
         switch event.message {
         case "snapshot installed": simulation.markers.reach(.installedSnapshot)
         case "partition log repaired": simulation.markers.reach(.mendedPartition)
+        case "the log is whole again": simulation.markers.reach(.mendedLog)
         case "a peer's entries could not be read": simulation.markers.reach(.unreadableLog)
         default: break
         }

@@ -67,6 +67,27 @@ struct LogRepairTests {
         }
     }
 
+    /// It may have been one in the leader's term. Whoever asks for that term, or for an earlier one, gets none now.
+    @Test func aVoteThatDamageMayHaveSwallowedIsNotGivenTwice() throws {
+        let world = VirtualWorld(seed: 48)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams) { $0.log.segmentBytes = 128 << 10 }
+            try await group.write(40)
+            let name = try await group.follower
+            try await group.close(name)
+            try await group.write(8)
+            group.damageLog(name, segment: -1, at: 9000)
+            let salvage = try await LogSalvage.read("\(name)/log", files: seams.files)
+            #expect(salvage?.isVoteCertain == false)
+            let term = await group.leader.status.term
+            try await group.open([name])
+            let node = try group[name]
+            #expect(node.durableVote == Vote(term: term, candidate: node.replica))
+            try await group.write(8)
+            try await group.closeAll()
+        }
+    }
+
     @Test func piecesThatAreLackingBehindAnInstallRecordAreFetchedAgain() throws {
         let world = VirtualWorld(seed: 44)
         try world.run { seams in
@@ -106,6 +127,31 @@ struct LogRepairTests {
             #expect(await node.verify().problems.isEmpty)
             try await group.write(40)
             for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, atLeast: 47) }
+            try await group.closeAll()
+        }
+    }
+
+    /// A partition log that is made anew is given again what stands in the log, which is damaged there.
+    @Test func entriesThatAPartitionLacksComeFromOthersWhereTheLogIsDamaged() throws {
+        let world = VirtualWorld(seed: 49)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams) {
+                $0.log.segmentBytes = 256 << 10
+                $0.log.cacheBytes = 4 << 10
+                // Nothing is persisted by age, so all of it is to be given again.
+                $0.partitionSyncAgeNanoseconds = 3_600_000_000_000
+            }
+            try await group.write(150)
+            let name = try await group.follower
+            let node = try group[name]
+            group.damageLog(name, segment: 0, at: 40_000)
+            world.disk.inject(.inputOutputError(.sync, pathContains: "\(name)/partitions/01"))
+            await node.partitionLogs.persist([1])
+            #expect(node.damagedPartitions.map(\.partition) == [1])
+            #expect(try await group.wait { node.repairedPartitions == 1 }, "\(node.damagedPartitions)")
+            #expect(node.storeFailure == nil)
+            for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, atLeast: 37) }
+            #expect(try await group.wait { node.repairs.logDamage == nil })
             try await group.closeAll()
         }
     }
