@@ -13,7 +13,7 @@ public final class ClusterTrial: GroupTrial {
         public var seconds = 120.0
         /// The nodes write their consensus traces, and each line is checked.
         public var traces = false
-        /// Closed files of stopped nodes are damaged, which nodes repair from each other.
+        /// Files of stopped nodes are damaged, which nodes repair from each other.
         public var damages = false
         /// Faults that are left out.
         public var without: Set<FaultKind> = []
@@ -42,7 +42,7 @@ public final class ClusterTrial: GroupTrial {
         self.options = options
         design = GroupDesign(spares: 1, options: Self.nodeOptions, traces: options.traces)
         for kind in options.without { skipped[kind] = "left out" }
-        if !options.damages { skipped[.filesDamaged] = "not asked for" }
+        if !options.damages { for kind in FaultKind.damages { skipped[kind] = "not asked for" } }
     }
 
     public func act(on stage: TrialStage) async throws {
@@ -51,7 +51,7 @@ public final class ClusterTrial: GroupTrial {
         let nemesis = Nemesis(stage.group, kinds, smallDisk, seed: stage.settings.seed, stage.verdict)
         self.nemesis = nemesis
         try await stage.group.found()
-        try await strike(stage, nemesis)
+        try await strike(stage, nemesis, kinds)
         try await lookAgain(stage)
         try nemesis.strikes.check(kinds)
     }
@@ -72,15 +72,15 @@ public final class ClusterTrial: GroupTrial {
         }
     }
 
-    /// Rounds of faults and audits.
-    private func strike(_ stage: TrialStage, _ nemesis: Nemesis) async throws {
+    /// Rounds of faults and audits; more of them, up to twice the time, while an expected fault has never struck.
+    private func strike(_ stage: TrialStage, _ nemesis: Nemesis, _ kinds: [FaultKind]) async throws {
         let began = stage.clock.monotonicNanoseconds
         var seen = Audit.Seen()
         var elapsed: Double { Double(stage.clock.monotonicNanoseconds - began) / 1e9 }
-        while elapsed < options.seconds {
+        while elapsed < options.seconds || (elapsed < 2 * options.seconds && nemesis.strikes.lacks(kinds)) {
             stage.workload.open()
             nemesis.begin()
-            let end = min(options.seconds, elapsed + Self.roundSeconds)
+            let end = elapsed + Self.roundSeconds
             var said = elapsed
             while elapsed < end {
                 await stage.clock.sleep(seconds: 0.2)

@@ -14,7 +14,7 @@ struct ClusterCommand: Command {
     private static let traces = Option<Bool>.boolean(
         "traces", default: false, "nodes write consensus traces, and each line is checked")
     private static let damages = Option<Bool>.boolean(
-        "damages", default: false, "closed files of stopped nodes are damaged, too")
+        "damages", default: false, "files of stopped nodes are damaged, too")
     private static let without = Option<String>.text(
         "without", default: "", "faults to leave out, as the table of counts names them, parted by commas")
 

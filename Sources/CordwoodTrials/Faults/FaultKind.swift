@@ -8,7 +8,8 @@ public enum FaultKind: String, Hashable, Sendable, CaseIterable {
     case followerPaused = "follower stopped for a time"
     case restarted = "restarted in order"
     case diskFull = "disk full"
-    case filesDamaged = "closed files damaged"
+    case partitionLogDamaged = "partition log damaged"
+    case logDamaged = "segmented log damaged"
 
     case halves = "network in two parts"
     case leaderIsolated = "leader cut off"
@@ -32,10 +33,13 @@ public enum FaultKind: String, Hashable, Sendable, CaseIterable {
         case operators
     }
 
+    /// What members can only mend from each other.
+    static let damages: [FaultKind] = [.partitionLogDamaged, .logDamaged]
+
     var lane: Lane {
         switch self {
         case .leaderKilled, .followerKilled, .killedAtStart, .everybodyKilled, .leaderPaused, .followerPaused,
-            .restarted, .diskFull, .filesDamaged:
+            .restarted, .diskFull, .partitionLogDamaged, .logDamaged:
             .machines
         case .halves, .leaderIsolated, .oneWay, .bridge, .flapping, .slowLinks, .connectionsBroken: .network
         case .nodeAdded, .nodeRemoved, .demoted, .leadershipMoved, .diskWiped: .operators

@@ -13,6 +13,11 @@ extension Nemesis {
                 for victim in victims { try group.start(victim) }
             }
         case .diskFull: return try await fillDisk(random)
+        case .partitionLogDamaged, .logDamaged:
+            guard unsound == nil, let follower = await freeFollower(random) else { return false }
+            var damage: String?
+            _ = try await holding([follower]) { damage = try await self.damage(kind, follower, random) }
+            return damage != nil
         case .leaderKilled, .leaderPaused:
             guard let leader = await freeLeader() else { return false }
             return try await holding([leader]) { try await strike(kind, leader, random) }
@@ -51,21 +56,28 @@ extension Nemesis {
                 await group.kill(node)
             }
             try group.start(node)
-        case .filesDamaged:
-            try await group.terminate(node)
-            let damage = FileDamage.strike(node.directory, random)
-            group.chronicle.note("damaged: \(damage ?? "nothing, no file is closed")")
-            try group.start(node)
         default:
             await group.kill(node)
             // Now and then it is away for long enough that the others let the log go that it lacks.
             await pause(random.chance(1, in: 4) ? random.seconds(4...12) : random.seconds(0...3))
             try group.start(node)
         }
-        _ = await clock.until(seconds: 10) {
-            node.lookForAddress()
-            return node.clientAddress != nil || mustRest
-        }
+        _ = await clock.until(seconds: 10) { node.clientAddress != nil || mustRest }
+    }
+
+    /// Damages a file of a node that has ended in order, and waits until the node has mended it. What was damaged.
+    private func damage(_ kind: FaultKind, _ node: TrialNode, _ random: VirtualRandom) async throws -> String? {
+        unsound = node.name
+        defer { unsound = nil }
+        try await group.terminate(node)
+        let damage =
+            kind == .logDamaged
+            ? FileDamage.strikeLog(in: node.directory, random)
+            : FileDamage.strikePartitionLog(in: node.directory, random)
+        group.chronicle.note("damaged: \(damage ?? "nothing, too little is written")")
+        try group.start(node)
+        try await settle("repair of \(node.name)") { await group.isSound(node) }
+        return damage
     }
 
     /// Leaves a node no space on its disk for a time, in half of the cases while it leads.

@@ -41,8 +41,11 @@ extension Nemesis {
                 group.wipe(node)
             }
         case .diskWiped:
-            guard group.members.count > 2, await everybodyVotes(), let node = anyMember(random) else { return false }
+            guard group.members.count > 2, await everybodyVotes(), unsound == nil, let node = anyMember(random)
+            else { return false }
             return try await holding([node]) {
+                unsound = node.name
+                defer { unsound = nil }
                 await group.kill(node)
                 group.wipe(node)
                 await pause(random.seconds(0...2))
@@ -137,7 +140,7 @@ extension Nemesis {
         return true
     }
 
-    private func settle(_ what: String, _ attempt: () async -> Bool) async throws {
+    func settle(_ what: String, _ attempt: () async -> Bool) async throws {
         while !(await attempt()) {
             if hasRestedInVain { throw Violation.stuck("\(what) does not come to an end") }
             await clock.sleep(seconds: 0.2)

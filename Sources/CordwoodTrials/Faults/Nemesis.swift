@@ -14,6 +14,8 @@ final class Nemesis {
     /// Since when everything is healed; `nil` while faults strike.
     private var restsSince: UInt64? = 0
     private var active = 0
+    /// A node that lacks something which it can only get from the others. One at a time, so that a quorum is sound.
+    var unsound: String?
     /// Nodes that a strike has in hand.
     var held: Set<String> = []
 
@@ -129,6 +131,9 @@ struct StrikeCounts {
     subscript(kind: FaultKind) -> Int { counts[kind] ?? 0 }
 
     mutating func add(_ kind: FaultKind) { counts[kind, default: 0] += 1 }
+
+    /// Whether one of these has never struck.
+    func lacks(_ kinds: [FaultKind]) -> Bool { kinds.contains { self[$0] == 0 } }
 
     /// A run that never met a fault which it should have met shows less than it seems to.
     func check(_ kinds: [FaultKind]) throws(Violation) {

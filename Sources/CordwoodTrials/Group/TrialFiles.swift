@@ -20,6 +20,12 @@ enum TrialFiles {
         return String(decoding: whole, as: UTF8.self)
     }
 
+    /// The bytes of a file, 0 when there is none.
+    static func size(of path: String) -> UInt64 {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.size] as? NSNumber)?.uint64Value ?? 0
+    }
+
     static func makeDirectory(_ path: String) throws(TrialError) {
         do {
             try FileManager.default.createDirectory(

@@ -193,6 +193,12 @@ final class TrialGroup {
         return found?.0
     }
 
+    /// It serves, and nothing that it has on disk is known to be damaged.
+    func isSound(_ node: TrialNode) async -> Bool {
+        guard let partitions = await ask(node, "CORDWOOD.PARTITION", "LIST")?.elements else { return false }
+        return partitions.allSatisfy { $0["state"]?.text == "ok" || $0["state"]?.text == "throttled" }
+    }
+
     /// Reads what the nodes have logged since the last time.
     func readLogs() throws(Violation) {
         for node in nodes { try terms.read(node) }
