@@ -31,6 +31,20 @@ struct SimulationTests {
         #expect(markers.isSuperset(of: [.addedMember, .mendedMember, .wipedDisk, .forwardedWrite]))
     }
 
+    /// What is damaged of logs that a member no longer writes comes from the others again.
+    @Test func mendTheirLogsFromEachOther() {
+        var options = Simulation.Options()
+        options.faults = [.bitRot, .misplacedWrites, .kill, .restart]
+        options.isFair = true
+        var markers: Set<Marker> = []
+        for seed: UInt64 in [2, 9, 14, 28] {
+            let report = Simulation(seed: seed, options: options).run()
+            #expect(report.violation == nil, "seed \(seed)")
+            markers.formUnion(report.markers)
+        }
+        #expect(markers.isSuperset(of: [.damagedLog, .mendedLog, .damagedPartition, .mendedPartition]))
+    }
+
     @Test func comeToAHaltSafelyWhenTooMuchIsLost() {
         var options = Simulation.Options()
         options.faults = [.wipedDisk, .bitRot]
