@@ -104,4 +104,41 @@ import Testing
             }
         }
     }
+
+    @Test func aSnapshotThatComesOverIsTheOneThatWasNamedOrIsDropped() throws {
+        try VirtualWorld(seed: 9).run { seams in
+            let source = SnapshotStore(directory: "source", seams: seams)
+            let state = (0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            try await source.write(header(1, 7), state, keeping: 2)
+            try await source.write(header(1, 8), state, keeping: 2)
+            let named = try #require(try await source.describe(1, 7)).file
+            let whole = try #require(try await source.bytes(of: 1, 7, at: 0, count: 1 << 20))
+            let other = try #require(try await source.bytes(of: 1, 8, at: 0, count: 1 << 20))
+            #expect(UInt64(whole.count) == named.byteCount)
+            #expect(try await source.bytes(of: 1, 7, at: named.byteCount, count: 10) == [])
+            #expect(try await source.bytes(of: 1, 9, at: 0, count: 10) == nil)
+
+            let target = SnapshotStore(directory: "target", seams: seams)
+            var flipped = whole
+            flipped[whole.count / 2] ^= 1
+            for wrong in [flipped, Array(whole.dropLast()), other, []] {
+                try await target.addPart(of: named, at: 0, wrong)
+                let isTaken = try await target.finishPart(of: named)
+                #expect(!isTaken, "\(wrong.count) bytes")
+                #expect(try await target.partialBytes(of: named) == 0)
+                #expect(try await target.read(1, 7) == nil)
+            }
+            try await target.addPart(of: named, at: 0, Array(whole[..<3000]))
+            #expect(try await target.partialBytes(of: named) == 3000)
+            try await target.addPart(of: named, at: 3000, Array(whole[3000...]))
+            let isTaken = try await target.finishPart(of: named)
+            #expect(isTaken)
+            #expect(try await target.read(1, 7)?.state == state)
+
+            let last = SnapshotStore(directory: "last", seams: seams)
+            for _ in 1...2 { try await last.adopt(1, 7, from: target) }
+            #expect(try await last.read(1, 7)?.state == state)
+            #expect(try await target.read(1, 7) == nil)
+        }
+    }
 }

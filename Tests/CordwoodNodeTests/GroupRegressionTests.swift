@@ -62,32 +62,4 @@ struct GroupRegressionTests {
             try await group.closeAll()
         }
     }
-
-    /// The leader trapped: it read partition logs for a manifest that were closed already.
-    @Test func aNodeClosesWhileItMakesAManifest() throws {
-        let world = VirtualWorld(seed: 23)
-        try world.run { seams in
-            let group = try await RepairGroup(world, seams) { $0.retentionBytes = 64 << 10 }
-            let away = try await group.follower
-            try await group.write(20)
-            try await group.close(away)
-            try await group.write(400)
-            let leader = await group.leader
-            #expect(try await group.wait { leader.status.log.startIndex > 30 })
-            let name = leader.configuration.name
-            world.disk.inject(
-                DiskFault(.read, pathContains: name + "/partitions", times: .max, .stall(nanoseconds: 20_000_000)))
-            world.disk.inject(
-                DiskFault(.sync, pathContains: name + "/partitions", times: .max, .stall(nanoseconds: 20_000_000)))
-            let opening = group.begin(away)
-            #expect(try await group.wait { !leader.transfers.offering.isEmpty })
-            try await group.close(name)
-            #expect(leader.transfers.offering.isEmpty)
-            world.disk.clearFaults()
-            try await opening()
-            try await group.open([name])
-            for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, events: 105) }
-            try await group.closeAll()
-        }
-    }
 }
