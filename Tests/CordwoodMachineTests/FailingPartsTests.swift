@@ -164,8 +164,10 @@ private final class Forgetful: PartitionStateMachine {
             #expect(machine == nil)
             #expect(bench.machine.frozenReason(of: 0)?.hasPrefix("snapshots") == true)
             next.disk.clearFaults()
+            await seams.clock.sleep(nanoseconds: 100_000_000)
             #expect(bench.machine.unfreeze(0))
-            _ = await bench.machine.machine(of: 0)
+            for _ in 1...100 where bench.adders[0] == nil { await seams.clock.sleep(nanoseconds: 10_000_000) }
+            #expect(bench.machine.frozenReason(of: 0) == nil)
             #expect(bench.adders[0]?.count == 400)
             #expect(bench.adders[0]?.sum == 2200)
         }
@@ -174,7 +176,8 @@ private final class Forgetful: PartitionStateMachine {
     @Test func aBacklogThatCannotBeReadStopsItsPartitionAlone() throws {
         let world = VirtualWorld(seed: 9)
         try world.run { seams in
-            let bench = Bench(seams, pool: { $0.cacheBytes = 0 })
+            let bench = Bench(
+                seams, pool: { $0.cacheBytes = 0 }, machine: .init(retryNanoseconds: 50_000_000, drainCount: 1))
             bench.configureAdder = { $0.failuresLeft = $0.context.partition == 0 ? 3 : 0 }
             for value in 1...50 as ClosedRange<UInt64> { try bench.propose([0: value]) }
             try await bench.pool.persist(0)

@@ -58,4 +58,29 @@ struct MessageDurabilityTests {
             try await group.closeAll()
         }
     }
+
+    @Test func aLeaderThatCannotWriteLeadsNoMore() throws {
+        let world = VirtualWorld(seed: 43)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams)
+            try await group.write(8)
+            let first = await group.leader
+            let name = first.configuration.name
+            world.disk.inject(.inputOutputError(.write, pathContains: name + "/log", times: .max))
+            guard case .unknown(.storeFailed) = try await first.propose(Array("lost?".utf8), to: 1) else {
+                Issue.record("an entry that could not be written has an outcome")
+                return
+            }
+            #expect(try await group.wait(5) { !first.isLeader })
+            let others = try RepairGroup.names.filter { $0 != name }.map { try group[$0] }
+            #expect(try await group.wait(10) { others.contains { $0.isLeader } })
+            let second = try #require(others.first { $0.isLeader })
+            #expect(try await second.tally("goes on", in: 3) == "3")
+            world.disk.clearFaults()
+            try? await group.close(name)
+            try await group.open([name])
+            try await group.expectWhole(3, events: 3)
+            try await group.closeAll()
+        }
+    }
 }

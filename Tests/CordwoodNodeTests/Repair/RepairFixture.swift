@@ -37,13 +37,8 @@ final class RepairGroup {
         get throws { try #require(nodes[name], "node \(name) is not open") }
     }
 
-    /// Begins to open a member, and gives what waits until it is open.
-    func begin(_ name: String) -> () async throws -> Void { begin([name]) }
-
     /// Opens members at once, each of which may need the others.
-    func open(_ names: [String]) async throws { try await begin(names)() }
-
-    private func begin(_ names: [String]) -> () async throws -> Void {
+    func open(_ names: [String]) async throws {
         var failure: (any Error)?
         for name in names {
             let configuration = configuration(name)
@@ -54,12 +49,10 @@ final class RepairGroup {
             }
         }
         let deadline = seams.clock.monotonicNanoseconds + 60_000_000_000
-        return { [self] in
-            while names.contains(where: { nodes[$0] == nil }) {
-                if let failure { throw failure }
-                if seams.clock.monotonicNanoseconds > deadline { throw TallyError.notApplied }
-                await seams.clock.sleep(nanoseconds: 10_000_000)
-            }
+        while names.contains(where: { nodes[$0] == nil }) {
+            if let failure { throw failure }
+            if seams.clock.monotonicNanoseconds > deadline { throw TallyError.notApplied }
+            await seams.clock.sleep(nanoseconds: 10_000_000)
         }
     }
 
