@@ -118,6 +118,8 @@ public struct MachineSubject: CrashSubject {
                 number, [partition.rawValue, index.rawValue, MachineSubject.digest(outcome.answer)])
         } catch {
             guard failure(of: node) == nil else { return }
+            // A disk without room turns commands down, and takes others when there is room.
+            if case .admission(.noSpace) = error { return life.ledger.refused(number) }
             progress.violation = "command \(number) was refused: \(error)"
         }
     }
