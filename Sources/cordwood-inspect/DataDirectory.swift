@@ -11,6 +11,8 @@ struct DataDirectory {
     var partitionDirectories: [PartitionID: String] = [:]
 
     private static let maxDepth = 4
+    /// What a node is fetching or mending there, and what it has put aside: not what it goes by.
+    private static let passedOver: Set<String> = ["staging", "repair"]
 
     static func find(_ root: String, files: any FileSystem) async throws(InspectionError) -> DataDirectory {
         var found = DataDirectory()
@@ -26,7 +28,8 @@ struct DataDirectory {
         do { entries = try await files.list(path) } catch { throw .unreadable("\(error)") }
         for entry in entries.sorted(by: { $0.name < $1.name }) {
             if entry.isDirectory {
-                if depth < Self.maxDepth { try await search(path + "/" + entry.name, depth: depth + 1, files) }
+                guard depth < Self.maxDepth, !Self.passedOver.contains(entry.name) else { continue }
+                try await search(path + "/" + entry.name, depth: depth + 1, files)
             } else if SegmentName(entry.name) != nil {
                 if let logDirectory, logDirectory != path {
                     throw .unreadable("two segmented logs, in \(logDirectory) and \(path): name one of them")

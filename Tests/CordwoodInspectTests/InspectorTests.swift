@@ -135,6 +135,19 @@ struct IntactDirectoryTests {
         #expect(try Inspection.run(.verify, on: image, directory: "/data/partitions").rows.count == 3)
     }
 
+    @Test("what a node fetches, mends or has put aside is passed over, unless it is named")
+    func putAside() throws {
+        var image = image
+        for path in image.paths {
+            let bytes = image.contents(path) ?? []
+            if path.hasPrefix("/data/log/") { image.put("/data/repair/damaged-log/" + path.dropFirst(10), bytes) }
+            if path.hasPrefix("/data/partitions/") { image.put("/data/staging/whole/" + path.dropFirst(17), [0]) }
+        }
+        #expect(try Inspection.run(.verify, on: image).rows == Inspection.run(.verify, on: self.image).rows)
+        let aside = try Inspection.run(.verify, on: image, directory: "/data/repair/damaged-log")
+        #expect(aside.code == .clean && aside.rows.count == 1)
+    }
+
     @Test("a directory without a log, or none at all, is unreadable")
     func unreadable() throws {
         #expect(try Inspection.run(.verify, on: image, directory: "/nowhere").code == .unreadable)
