@@ -61,4 +61,20 @@ struct BenchRun: Sendable {
             try platform.runToEnd { try await body(backend.rawValue, $0, platform) }
         }
     }
+
+    /// Runs `body` on a log of each asked payload size on each backend in turn. The logs hold as much as was asked for.
+    func onEachLog(
+        _ body: @escaping @Sendable (_ io: String, Seams, LogWorkload, _ payloadBytes: Int) async throws -> Void
+    ) throws {
+        let payloads = try counts(BenchOptions.payload)
+        let logBytes = Int(values[BenchOptions.logBytes])
+        try onEachBackend { io, seams, _ in
+            for payloadBytes in payloads {
+                let workload = try await LogWorkload(seams, under: directory)
+                try await workload.fill(entries: max(1, logBytes / payloadBytes), payloadBytes: payloadBytes)
+                try await body(io, seams, workload, payloadBytes)
+                try await workload.remove()
+            }
+        }
+    }
 }

@@ -9,24 +9,17 @@ extension BenchCommand {
     /// Verified reads from a log: in order by ranges, and single entries here and there.
     static let read = BenchCommand("read", "verified reads from a log, in order and at random") { run in
         nonisolated(unsafe) let report = run.report()
-        let payloads = try run.counts(BenchOptions.payload)
-        let logBytes = Int(run.values[BenchOptions.logBytes])
-        try run.onEachBackend { io, seams, _ in
-            for payloadBytes in payloads {
-                let workload = try await LogWorkload(seams, under: run.directory)
-                try await workload.fill(entries: max(1, logBytes / payloadBytes), payloadBytes: payloadBytes)
-                // Reopened, so that nothing is served from the cache of recent entries.
-                _ = try await workload.reopen(droppingCaches: true)
-                let reads = LogReads(workload, seams, payloadBytes: payloadBytes)
-                report.add([("io", .text(io)), ("reads", .text("in-order"))] + (try await reads.inOrder()))
-                report.add(
-                    [("io", .text(io)), ("reads", .text("in-order, other thread"))]
-                        + (try await reads.inOrderElsewhere()))
-                report.add(
-                    [("io", .text(io)), ("reads", .text("random"))]
-                        + (try await reads.atRandom(forNanoseconds: run.timeNanoseconds)))
-                try await workload.remove()
-            }
+        try run.onEachLog { io, seams, workload, payloadBytes in
+            // Reopened, so that nothing is served from the cache of recent entries.
+            _ = try await workload.reopen(droppingCaches: true)
+            let reads = LogReads(workload, seams, payloadBytes: payloadBytes)
+            report.add([("io", .text(io)), ("reads", .text("in-order"))] + (try await reads.inOrder()))
+            report.add(
+                [("io", .text(io)), ("reads", .text("in-order, other thread"))]
+                    + (try await reads.inOrderElsewhere()))
+            report.add(
+                [("io", .text(io)), ("reads", .text("random"))]
+                    + (try await reads.atRandom(forNanoseconds: run.timeNanoseconds)))
         }
     }
 }

@@ -26,12 +26,10 @@ public struct PartitionExport: Sendable {
     /// Where each record begins in `bytes`, and where the last one ends with its padding.
     private let offsets: [Int]
 
-    static let magic: UInt32 = 0x5850_5743  // "CWPX"
-    static let version: UInt16 = 1
-    static let headerBytes = 72
-    static let trailerBytes = 16
+    /// The magic is "CWPX".
+    static let frame = TransferFrame(
+        magic: 0x5850_5743, version: 1, headerBytes: 72, checksumSeed: 0x7061_7274_4578_706F)
     private static let carrierBytes = 16
-    static let checksumSeed: UInt64 = 0x7061_7274_4578_706F
     /// What the least record takes.
     private static let smallestRecord = PartitionRecord.payloadOffset
 
@@ -39,17 +37,15 @@ public struct PartitionExport: Sendable {
     public var first: PartitionLogIndex { previous.partitionIndex.next }
 
     /// What the records take.
-    public var byteCount: Int { bytes.count - Self.headerBytes - Self.trailerBytes }
+    public var byteCount: Int { bytes.count - Self.frame.headerBytes - TransferFrame.trailerBytes }
 
     // MARK: Encoding
 
     /// Header of an export whose records follow; `finish` closes it. There is room for what its carrier adds, too.
     static func begin(_ partition: PartitionID, after previous: PartitionPoint, capacityBytes: Int) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(headerBytes + capacityBytes + trailerBytes + carrierBytes)
-        bytes.append(littleEndian: magic)
-        bytes.append(littleEndian: version)
-        bytes.append(littleEndian: UInt16(0))
+        bytes.reserveCapacity(frame.headerBytes + capacityBytes + TransferFrame.trailerBytes + carrierBytes)
+        frame.begin(&bytes)
         bytes.append(littleEndian: partition.rawValue)
         bytes.append(littleEndian: UInt64(0))
         bytes.append(littleEndian: previous.partitionIndex.rawValue)
@@ -62,16 +58,14 @@ public struct PartitionExport: Sendable {
     }
 
     static func finish(_ bytes: inout [UInt8], count: Int) {
-        let length = bytes.count - headerBytes
+        let length = bytes.count - frame.headerBytes
         bytes.withUnsafeMutableBytes { raw in
             var writer = ByteWriter(raw, offset: 16)
             writer.integer(UInt64(count))
-            writer.offset = headerBytes - 8
+            writer.offset = frame.headerBytes - 8
             writer.integer(UInt64(length))
         }
-        let check = bytes.withUnsafeBytes { Checksum.xxh3Wide($0, seed: checksumSeed) }
-        bytes.append(littleEndian: check.low)
-        bytes.append(littleEndian: check.high)
+        frame.finish(&bytes)
     }
 
     // MARK: Decoding
@@ -98,20 +92,7 @@ public struct PartitionExport: Sendable {
     }
 
     private static func decode(_ raw: UnsafeRawBufferPointer) throws(DecodeError) -> Contents {
-        guard raw.count >= headerBytes + trailerBytes else {
-            throw .truncated(needed: headerBytes + trailerBytes, available: raw.count)
-        }
-        let body = UnsafeRawBufferPointer(rebasing: raw[..<(raw.count - trailerBytes)])
-        var trailer = ByteReader(raw, offset: body.count)
-        guard try trailer.chainValue() == Checksum.xxh3Wide(body, seed: checksumSeed) else {
-            throw .invalid(field: "export checksum", value: 0)
-        }
-        var reader = ByteReader(body)
-        let foundMagic = try reader.integer(UInt32.self)
-        guard foundMagic == magic else { throw .invalid(field: "export magic", value: UInt64(foundMagic)) }
-        let foundVersion = try reader.integer(UInt16.self)
-        guard foundVersion == version else { throw .invalid(field: "export version", value: UInt64(foundVersion)) }
-        _ = try reader.integer(UInt16.self)
+        var reader = try frame.contents(of: raw)
         let partition: PartitionID = try reader.ordinal()
         guard partition.rawValue < LogFormat.maximumPartitions else {
             throw .invalid(field: "export partition", value: partition.rawValue)

@@ -4,16 +4,12 @@ public import CordwoodRaft
 /// The transfer form of a range of entries: header, the position before the first entry, the entries as they are
 /// stored, and a checksum over all of it.
 enum LogExport {
-    static let magic: UInt32 = 0x5058_5743  // "CWXP"
-    static let version: UInt16 = 1
-    static let headerBytes = 56
-    static let checksumSeed: UInt64 = 0x6578_706F_7274
+    /// The magic is "CWXP".
+    static let frame = TransferFrame(magic: 0x5058_5743, version: 1, headerBytes: 56, checksumSeed: 0x6578_706F_7274)
 
     static func encode(_ entries: [Entry], after previous: LogBoundary) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.append(littleEndian: magic)
-        bytes.append(littleEndian: version)
-        bytes.append(littleEndian: UInt16(0))
+        frame.begin(&bytes)
         bytes.append(littleEndian: UInt64(entries.count))
         bytes.append(littleEndian: UInt64(0))
         bytes.append(boundary: previous)
@@ -27,9 +23,7 @@ enum LogExport {
                     entry, after: chain, into: UnsafeMutableRawBufferPointer(rebasing: $0[start..<start + length]))
             }
         }
-        let checksum = bytes.withUnsafeBytes { Checksum.xxh3Wide($0, seed: checksumSeed) }
-        bytes.append(littleEndian: checksum.low)
-        bytes.append(littleEndian: checksum.high)
+        frame.finish(&bytes)
         return bytes
     }
 
@@ -41,20 +35,7 @@ enum LogExport {
     }
 
     static func decode(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> (previous: LogBoundary, [Entry]) {
-        guard bytes.count >= headerBytes + 16 else {
-            throw .truncated(needed: headerBytes + 16, available: bytes.count)
-        }
-        let body = UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 16)])
-        var tail = ByteReader(bytes, offset: body.count)
-        guard try tail.chainValue() == Checksum.xxh3Wide(body, seed: checksumSeed) else {
-            throw .invalid(field: "export checksum", value: 0)
-        }
-        var reader = ByteReader(body)
-        let foundMagic = try reader.integer(UInt32.self)
-        guard foundMagic == magic else { throw .invalid(field: "export magic", value: UInt64(foundMagic)) }
-        let foundVersion = try reader.integer(UInt16.self)
-        guard foundVersion == version else { throw .invalid(field: "export version", value: UInt64(foundVersion)) }
-        _ = try reader.integer(UInt16.self)
+        var reader = try frame.contents(of: bytes)
         let count = try reader.integer(UInt64.self)
         _ = try reader.integer(UInt64.self)
         let previous = try reader.boundary()

@@ -159,15 +159,17 @@ extension DecoderDriver {
             { readLogExport([UInt8]($0)) },
             { bytes in
                 readLogExport(
-                    rechained([UInt8](bytes), from: LogExport.headerBytes, chainAt: 40, LogExport.checksumSeed) {
+                    rechained(
+                        [UInt8](bytes), from: LogExport.frame.headerBytes, chainAt: 40, LogExport.frame.checksumSeed
+                    ) {
                         $0.entryChain(after: $1)
                     })
             },
             { readPartitionExport([UInt8]($0)) },
             { bytes in
-                let header = PartitionExport.headerBytes
+                let header = PartitionExport.frame.headerBytes
                 readPartitionExport(
-                    rechained([UInt8](bytes), from: header, chainAt: header - 24, PartitionExport.checksumSeed) {
+                    rechained([UInt8](bytes), from: header, chainAt: header - 24, PartitionExport.frame.checksumSeed) {
                         $0.partitionChain(after: $1)
                     })
             },
