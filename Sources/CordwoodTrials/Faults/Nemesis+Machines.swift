@@ -74,6 +74,7 @@ extension Nemesis {
             kind == .logDamaged
             ? FileDamage.strikeLog(in: node.directory, random)
             : FileDamage.strikePartitionLog(in: node.directory, random)
+        if damage != nil { group.hasBeenDamaged = true }
         group.chronicle.note("damaged: \(damage ?? "nothing, too little is written")")
         try group.start(node)
         try await settle("repair of \(node.name)") { await group.isSound(node) }

@@ -22,6 +22,8 @@ final class TrialGroup {
     /// Processes that were started on a directory that had been used.
     private(set) var recoveries = 0
     private(set) var terms = LeaderRecord()
+    /// Files of a node have been damaged: what reads them may say so until it is mended.
+    var hasBeenDamaged = false
 
     var clock: any Clock { seams.clock }
 
