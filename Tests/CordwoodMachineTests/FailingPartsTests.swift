@@ -164,7 +164,6 @@ private final class Forgetful: PartitionStateMachine {
             #expect(machine == nil)
             #expect(bench.machine.frozenReason(of: 0)?.hasPrefix("snapshots") == true)
             next.disk.clearFaults()
-            await seams.clock.sleep(nanoseconds: 100_000_000)
             #expect(bench.machine.unfreeze(0))
             for _ in 1...100 where bench.adders[0] == nil { await seams.clock.sleep(nanoseconds: 10_000_000) }
             #expect(bench.machine.frozenReason(of: 0) == nil)

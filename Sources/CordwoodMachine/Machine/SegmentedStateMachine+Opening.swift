@@ -87,6 +87,8 @@ extension SegmentedStateMachine {
 
     private func restoreMachine(_ lane: PartitionLane) async -> Bool {
         if await restoreSnapshot(lane, isFresh: false) { return true }
+        // Frozen by what went wrong: whoever unfreezes it opens it anew, and this opening has ended.
+        guard lane.state == .opening else { return false }
         // A snapshot that came from elsewhere may not have been there when the directory was listed.
         if lane.log.startIndex > 1, await restoreSnapshot(lane, isFresh: true) { return true }
         guard lane.state == .opening else { return false }
