@@ -58,9 +58,7 @@ struct FileSystemCycles: Trial {
 
     private mutating func finish(_ host: WorkerHost?) throws {
         guard let host else { return }
-        try host.expectSound(options.worker(0), "the last opening")
-        for life in try host.ledger().lives { report.acknowledged += life.acknowledgements.count }
-        try host.remove()
+        report.acknowledged += try host.finish(options.worker(0))
     }
 
     private mutating func run(_ cycle: Int, _ host: WorkerHost, _ image: LoopImage) throws {

@@ -57,9 +57,7 @@ struct KillCycles: Trial {
     /// The last life of a directory is judged, too.
     private mutating func endDirectory() throws {
         guard let host else { return }
-        try host.expectSound(options.worker(0), "the last opening")
-        for life in try host.ledger().lives { report.acknowledged += life.acknowledgements.count }
-        try host.remove()
+        report.acknowledged += try host.finish(options.worker(0))
         self.host = nil
     }
 

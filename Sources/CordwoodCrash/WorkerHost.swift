@@ -45,6 +45,14 @@ struct WorkerHost {
         guard end == .exited(0) else { throw CrashViolation("\(what) came to \(end): \(said)") }
     }
 
+    /// Has the last life judged, too, and removes everything. Returns what all lives together acknowledged.
+    func finish(_ worker: CrashWorker) throws -> Int {
+        try expectSound(worker, "the last opening")
+        let acknowledged = try ledger().lives.reduce(0) { $0 + $1.acknowledgements.count }
+        try remove()
+        return acknowledged
+    }
+
     /// Throws when a life acknowledged anything after its store had said that it can do no more.
     func expectSilenceAfterFailure() throws {
         if try ledger().lives.contains(where: \.acknowledgedAfterFailure) {

@@ -22,14 +22,13 @@ struct BusyPoll {
 
     /// What one look in vain costs: the longest time that the loop looks. 0: it never does.
     let limitNanoseconds: UInt64
-    private let limit: Int64
+    private var limit: Int64 { Int64(clamping: limitNanoseconds) }
     private var saved: Int64
     private var knownNanoseconds: UInt64 = 0
 
     init(limitNanoseconds: UInt64) {
         self.limitNanoseconds = limitNanoseconds
-        limit = Int64(clamping: limitNanoseconds)
-        saved = limit
+        saved = Int64(clamping: limitNanoseconds)
     }
 
     /// Whether a wait that begins now begins with looking.

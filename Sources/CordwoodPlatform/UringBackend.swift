@@ -102,16 +102,10 @@ final class UringBackend: IOBackend {
         guard mayWait || hasPrepared || underWay > 0 else { return }
         hasPrepared = false
         hasPreparedWrite = false
-        let start = LoopClock.monotonicNanoseconds
-        if mayWait, (waitNanoseconds ?? .max) > busyPoll.limitNanoseconds,
-            busyPoll.isWorthwhile(atNanoseconds: start)
-        {
+        if !mayWait {
             requireTaken(curing_submit(ring))
-            if !lookUntilSomethingCompletes(sinceNanoseconds: start) { wait(waitNanoseconds) }
-        } else if mayWait {
+        } else if !lookFirst(waitNanoseconds) {
             wait(waitNanoseconds)
-        } else {
-            requireTaken(curing_submit(ring))
         }
         takeCompletions(&completions)
     }
@@ -125,7 +119,13 @@ final class UringBackend: IOBackend {
             result == 0 || result == -EAGAIN || result == -EBUSY, "io_uring took no submission: errno \(-result)")
     }
 
-    private func lookUntilSomethingCompletes(sinceNanoseconds start: UInt64) -> Bool {
+    /// Where looking pays, hands over what was started and looks until something has completed, for so long as it may;
+    /// false when there is still something to wait for.
+    private func lookFirst(_ waitNanoseconds: UInt64?) -> Bool {
+        guard (waitNanoseconds ?? .max) > busyPoll.limitNanoseconds else { return false }
+        let start = LoopClock.monotonicNanoseconds
+        guard busyPoll.isWorthwhile(atNanoseconds: start) else { return false }
+        requireTaken(curing_submit(ring))
         var last = start
         while curing_look(ring) == 0 {
             sched_yield()
