@@ -82,6 +82,23 @@ struct BusyPollTests {
         #expect(Self.looks(&poll, atMilliseconds: [100_000, 1_000_000]) == [false, true])
     }
 
+    @Test("Coming late is paid for by the wake-ups that looking has saved, and no more than so many are remembered")
+    func weighsLossAgainstGain() {
+        var poll = BusyPoll(limitNanoseconds: Self.limit)
+        for _ in 0..<1_000 { poll.found() }
+        var looked: [Bool] = []
+        for _ in 0..<4 {
+            poll.cameLate(byNanoseconds: 4_000_000)
+            looked += Self.looks(&poll, atMilliseconds: [1])
+        }
+        #expect(looked == [true, true, false, false])
+
+        poll = BusyPoll(limitNanoseconds: Self.limit)
+        for _ in 0..<1_000_000 { poll.found() }
+        poll.cameLate(byNanoseconds: 100_000_000)
+        #expect(Self.looks(&poll, atMilliseconds: [1, 1_000]) == [false, false])
+    }
+
     @Test("A limit of 0 never looks")
     func neverLooks() {
         var poll = BusyPoll(limitNanoseconds: 0)
