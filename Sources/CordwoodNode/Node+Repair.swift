@@ -253,7 +253,7 @@ extension Node {
             switch error {
             case .noIntactCopy, .diverged, .notRepairable: .halted
             case .log(.corrupt): .halted
-            case .log, .io, .unreachable, .closing: .waiting
+            case .log, .io, .unreachable, .incomparable, .closing: .waiting
             }
         let now = seams.clock.monotonicNanoseconds
         repairs.failedAttempts += 1

@@ -94,29 +94,27 @@ extension Node {
     private func line(
         _ partition: PartitionID, at index: PartitionLogIndex, of member: ReplicaID
     ) async throws(RepairError) -> SystemCheckpoint.Line? {
-        let request = RepairRequest.line(partition, at: index)
-        guard let bytes = try await ask(member, request, partition, index) else { return nil }
-        do throws(DecodeError) {
-            return try bytes.decoded { (reader) throws(DecodeError) in
-                SystemCheckpoint.Line(
-                    partition: partition, persisted: try reader.ordinal(), raftIndex: try reader.ordinal(),
-                    chain: try reader.chainValue())
-            }
-        } catch { throw .unreachable(partition, index, "\(error)") }
+        try await ask(member, .line(partition, at: index), "record \(index) of partition \(partition)") {
+            (reader) throws(DecodeError) in
+            SystemCheckpoint.Line(
+                partition: partition, persisted: try reader.ordinal(), raftIndex: try reader.ordinal(),
+                chain: try reader.chainValue())
+        }
     }
 
     private func compareLog(with member: ReplicaID, _ report: inout VerifyReport) async throws(RepairError) {
         let index = min(core.commitIndex, store.durableIndex)
         guard index >= store.startIndex,
-            let bytes = try await ask(member, .chain(at: index), 0, PartitionLogIndex(index.rawValue))
+            let theirs = try await ask(
+                member, .chain(at: index), "entry \(index)",
+                { (reader) throws(DecodeError) in try reader.chainValue() })
         else { return }
-        let theirs = try? bytes.decoded { (reader) throws(DecodeError) in try reader.chainValue() }
         let own = try await RepairError.lifting { () throws(LogError) in try await store.entry(at: index).chain }
         if own == theirs {
             report.equalPlaces += 1
         } else {
             report.problems.append(
-                difference(nil, member, "entry \(index) has chain \(own) here and \(theirs ?? .zero) there"))
+                difference(nil, member, "entry \(index) has chain \(own) here and \(theirs) there"))
         }
     }
 
@@ -129,21 +127,25 @@ extension Node {
         )
     }
 
-    /// What a member answers; `nil` when it has nothing there.
-    private func ask(
-        _ member: ReplicaID, _ request: RepairRequest, _ partition: PartitionID, _ index: PartitionLogIndex
-    ) async throws(RepairError) -> [UInt8]? {
-        guard let peers else { throw .unreachable(partition, index, "this node has no peers") }
-        do {
-            let answer = try await peers.call(
+    /// What a member has at a place, as `read` makes it of its answer; `nil` when it has nothing there.
+    private func ask<Value>(
+        _ member: ReplicaID, _ request: RepairRequest, _ place: String,
+        _ read: (inout ByteReader) throws(DecodeError) -> Value
+    ) async throws(RepairError) -> Value? {
+        guard let peers else { throw .incomparable(member, place: place, reason: "this node has no peers") }
+        let answer: [UInt8]
+        do throws(PeerError) {
+            answer = try await peers.call(
                 member, .repair, request.encoded(), timeoutNanoseconds: Node.repairCallNanoseconds)
+        } catch { throw .incomparable(member, place: place, reason: "\(error)") }
+        let reason: String
+        do throws(DecodeError) {
             switch try PieceAnswer(decoding: answer) {
-            case .data(let bytes): return bytes
+            case .data(let bytes): return try bytes.decoded(read)
             case .gone, .notYet, .noted: return nil
-            case .failed(let reason): throw RepairError.unreachable(partition, index, reason)
+            case .failed(let text): reason = text
             }
-        } catch let error as RepairError { throw error } catch {
-            throw .unreachable(partition, index, "replica \(member): \(error)")
-        }
+        } catch { reason = "its answer cannot be read: \(error)" }
+        throw .incomparable(member, place: place, reason: reason)
     }
 }

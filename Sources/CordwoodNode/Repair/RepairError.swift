@@ -12,6 +12,9 @@ enum RepairError: Error, Hashable, CustomStringConvertible {
     case unreachable(PartitionID, PartitionLogIndex, String)
     /// What came over does not end in the chain that this node knows: the replicas hold different records.
     case diverged(PartitionID, PartitionLogIndex)
+    /// Another member was asked for what it has at a place, and its answer cannot be had or cannot be read. That says
+    /// nothing of what it holds.
+    case incomparable(ReplicaID, place: String, reason: String)
     /// What is wrong cannot be mended by records of others.
     case notRepairable(String)
     case closing
@@ -26,6 +29,8 @@ enum RepairError: Error, Hashable, CustomStringConvertible {
             "record \(index) of partition \(partition) could not be fetched: \(reason)"
         case .diverged(let partition, let index):
             "what others hold of partition \(partition) up to record \(index) differs from what this node held"
+        case .incomparable(let member, let place, let reason):
+            "replica \(member) could not be compared at \(place): \(reason)"
         case .notRepairable(let reason): reason
         case .closing: "the node closes"
         }

@@ -173,6 +173,30 @@ struct LogRepairTests {
         }
     }
 
+    /// What a member holds is not known from such an answer: it may hold the very same.
+    @Test(arguments: [UInt16(5), 6])
+    func anAnswerThatCannotBeReadIsAFailureOfTheComparisonAndNoDifference(kind: UInt16) throws {
+        let world = VirtualWorld(seed: 50)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams)
+            try await group.write(20)
+            for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, events: 5) }
+            let (a, b) = (try group["a"], try group["b"])
+            let source = try #require(b.repairs.source)
+            b.peers?.services[.repair] = { caller, body in
+                // Version and kind come first: those of one kind are answered with three bytes.
+                guard body[2] == kind else { return .success(await source.serve(body, from: caller.replica)) }
+                return .success(PieceAnswer.data([1, 2, 3]).encoded())
+            }
+            let report = await a.verify(against: b.replica)
+            let failure = try #require(report.failure)
+            #expect(failure.contains("replica \(b.replica) could not be compared at "), "\(failure)")
+            #expect(failure.contains("its answer cannot be read: "), "\(failure)")
+            #expect(report.problems.isEmpty, "\(report.problems)")
+            try await group.closeAll()
+        }
+    }
+
     @Test func aMemberThatEndsWhileItMakesAManifestGivesNone() throws {
         let world = VirtualWorld(seed: 47)
         try world.run { seams in
