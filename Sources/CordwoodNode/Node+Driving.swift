@@ -197,6 +197,7 @@ extension Node {
             try core.applyConfiguration(change.change, at: entry.index, into: &effects)
             membership.apply(change, leading: core.configuration, at: entry.index)
             onMembershipChange?(before, membership)
+            lookForOwnRemoval()
         } catch {
             // Every replica comes to the same verdict: the change has no effect anywhere.
             outcome = error
@@ -218,6 +219,7 @@ extension Node {
         // Waiters of the old leadership keep waiting for their own entries; new ones take their places.
         if role != .leader { proposals.strand() }
         if !forwarder.isEmpty { armForwarding() }
+        lookForOwnRemoval()
         if leader != .none, leader != lastLeader {
             if lastLeader != .none { leaderChanges += 1 }
             lastLeader = leader

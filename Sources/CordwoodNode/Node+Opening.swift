@@ -237,7 +237,9 @@ extension Node {
                 "\(configuration.directory) belongs to node '\(owner.name)' of its group, and this is node "
                     + "'\(configuration.name)': directories were exchanged, or node.name was changed")
         }
-        guard membership.members.count == 1, configuration.group.meetsOthers else { return }
+        guard membership.members.map(\.replica) == [store.identity.replica], configuration.group.meetsOthers else {
+            return
+        }
         throw .configuration(
             "\(configuration.directory) holds a group of its own, cluster \(store.identity.cluster), with this node as "
                 + "its only member: it can neither found nor join another one")

@@ -30,6 +30,7 @@ extension Node {
             step(.unreachable($0))
             transferUnreachable($0)
         }
+        transport.onRefused = { [unowned self] in if $0 == .retired { heardOfOwnRemoval(from: $1) } }
         serve(transport)
         openTransfers(transport)
         openRepairs(transport)
@@ -43,11 +44,14 @@ extension Node {
         tellPeers()
         step(.evicted(through: store.firstRecentIndex.previous))
         takePlace()
+        lookForOwnRemoval()
     }
 
-    /// The members whom this node talks to, after every change.
+    /// The members whom this node talks to, after every change. One that was told that it is none of them leaves them
+    /// alone.
     func tellPeers() {
         guard let peers else { return }
+        if isTurnedAway { return peers.updateMembers([]) }
         var addresses: [PeerAddress] = []
         for member in membership.members where member.replica != replica && !member.address.isEmpty {
             guard let address = SocketAddress(parsing: member.address) else {

@@ -32,9 +32,9 @@ extension Node {
 
     func catchUpWithGroup() {
         seams.scheduler.spawn("catch up with the group") { [self] in
-            while !isClosing {
+            while !isClosing, !isRemoved {
                 // Nobody else can tell; asking earlier would cost the time until the question is given up.
-                while core.leader == .none, !isClosing {
+                while core.leader == .none, !isClosing, !isRemoved {
                     await seams.clock.sleep(nanoseconds: Self.leaderCheckNanoseconds)
                 }
                 do throws(ProposalRejection) {

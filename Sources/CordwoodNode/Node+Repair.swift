@@ -171,7 +171,8 @@ extension Node {
     /// must not stop the others. Under the acknowledgement gate `partition` it does, since nothing of its own passes.
     func tellEligibility(into effects: inout RaftEffects) {
         let isUntried = repairs.repair != nil && repairs.damages.contains { $0.attempts == 0 }
-        let mayCampaign = !transfers.isInstalling && !isUntried && !isGateMending && repairs.logDamage == nil
+        let mayCampaign =
+            !isRemoved && !transfers.isInstalling && !isUntried && !isGateMending && repairs.logDamage == nil
         // The last entry is in memory or durable and read at the start: by it this node votes.
         core.step(.eligibility(mayCampaign: mayCampaign, mayVote: true), into: &effects)
     }

@@ -107,6 +107,10 @@ public final class Node {
     var turnMicroseconds: Int64 = 0
     var lastTimestampMicroseconds: Int64
 
+    /// The group has removed this replica. That is final.
+    public internal(set) var isRemoved = false
+    /// A member has refused this replica as one that was removed: it dials nobody any more.
+    var isTurnedAway = false
     /// Why the store writes no more.
     public internal(set) var storeFailure: LogError?
     var isClosing = false
@@ -199,7 +203,7 @@ public final class Node {
             role: core.role, term: core.term, leader: core.leader == .none ? nil : core.leader, vote: core.votedFor,
             commit: core.commitIndex, dispatched: core.appliedIndex, log: store.state, membership: membership,
             uncommittedBytes: core.uncommittedBytes, leaderChanges: leaderChanges,
-            waitingProposals: proposals.count, storeFailure: storeFailure)
+            waitingProposals: proposals.count, isRemoved: isRemoved, storeFailure: storeFailure)
     }
 
     public var isLeader: Bool { core.isLeader }

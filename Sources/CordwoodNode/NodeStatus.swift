@@ -22,6 +22,8 @@ public struct NodeStatus: Hashable, Sendable {
     public var leaderChanges: UInt64
     /// Proposals taken in and not answered.
     public var waitingProposals: Int
+    /// The group has removed this replica, and it knows.
+    public var isRemoved: Bool
     /// Why the store writes no more, if it does not.
     public var storeFailure: LogError?
 }

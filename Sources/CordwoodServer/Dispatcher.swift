@@ -51,6 +51,7 @@ struct Dispatcher {
             throw CommandError(
                 .generic, "wrong number of arguments for '\(description.name.lowercased())' command")
         }
+        if server.node.isRemoved, description.flags.isDisjoint(with: [.loading, .admin]) { throw .removed }
     }
 
     /// Where clients are to find the leader themselves, they are told where it is.

@@ -58,6 +58,7 @@ extension Server {
         by proof: ReadProof, until deadline: UInt64
     ) async throws(CommandError) -> RaftIndex {
         while true {
+            if node.isRemoved { throw .removed }
             do throws(ProposalRejection) { return try await node.readIndex(by: proof) } catch {
                 if case .closing = error { throw CommandError(.shutdown, "the node is draining") }
             }

@@ -233,6 +233,38 @@ import Testing
         }
     }
 
+    @Test func aMemberThatWasRemovedWhileItWasAwayTellsItsClientsSoForGood() throws {
+        try withServedGroup { group in
+            let removed = try await group.followers()[0]
+            let client = try await group.client(try await group.leader())
+            await group.stop(removed)
+            let asked = try await client.ask("CORDWOOD.CLUSTER", "REMOVE", removed)
+            let token = asked["token"]?.text ?? ""
+            _ = try await client.ask("CORDWOOD.CLUSTER", "REMOVE", removed, "CONFIRM", token)
+
+            let node = try await group.start(removed).node
+            try await group.until("it learns of its removal") { node.isRemoved }
+            let stranger = try await group.client(removed)
+            for words in [
+                ["EAPPEND", "s1", "e"], ["ESVER", "s1"], ["EPSCAN", "0", "-", "+"], ["DBSIZE"],
+                ["CORDWOOD.BARRIER", "NOW", "TIMEOUT", "100", "*"], ["CORDWOOD.CLUSTER", "ADD", "d", "d:7001"],
+            ] {
+                try await stranger.send(command: words)
+                #expect(
+                    try await stranger.reply()
+                        == .error(
+                            "REMOVED this member was removed from the group for good: ask one that is in it"),
+                    "\(words)")
+            }
+            #expect(try await stranger.ask("PING") == .simple("PONG"))
+            #expect(try await stranger.ask("CORDWOOD.CLUSTER", "STATUS")["role"]?.text == "removed")
+            let info = try await stranger.ask("INFO").text ?? ""
+            for line in ["raft_state:removed", "raft_role:removed", "cluster_state:fail", "loading:0"] {
+                #expect(info.contains(line + "\r\n"), "\(line)")
+            }
+        }
+    }
+
     @Test func damageIsLookedForByAJobAndMendedAtAnOperatorsWord() throws {
         try withServedGroup { group in
             let name = try await group.leader()

@@ -17,6 +17,7 @@ extension Node {
     /// A node that has not heard of a leader asks the other members: one whose address has changed is not heard by the
     /// leader before this has told it.
     public func operate(_ operation: MemberOperation) async throws(MemberOperationError) -> MemberOperationResult {
+        if isRemoved { throw .notAllowed("this member was removed from the group: ask one that is in it") }
         var failure = MemberOperationError.notLeader(nil)
         for _ in 0..<ProposalForwarder.maxHops {
             if core.isLeader {
@@ -323,7 +324,7 @@ extension Node {
         let address = configuration.advertisedAddress(peerAddress)
         var wantsVote = recovery.isNew && configuration.becomesVoter
         seams.scheduler.spawn("take place") { [self] in
-            while !isClosing {
+            while !isClosing, !isRemoved {
                 var operation: MemberOperation?
                 if let own = membership.member(replica), membership.configuration.contains(replica) {
                     if own.address != address {

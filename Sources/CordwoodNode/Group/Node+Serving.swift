@@ -26,8 +26,10 @@ extension Node {
         } catch { return error.answer }
     }
 
-    /// A directory without a log asks where it belongs. Any member answers: it asks the leader if it does not lead.
+    /// A directory without a log asks where it belongs. Any member answers: it asks the leader if it does not lead. One
+    /// that was removed does not know, so whoever asks goes on to the next.
     private func serveJoin(_ caller: PeerCaller, _ body: [UInt8]) async -> PeerAnswer {
+        if isRemoved { return MemberOperationError.notLeader(nil).answer }
         let request: JoinRequest
         do throws(DecodeError) { request = try JoinRequest(decoding: body) } catch {
             return .refused(code: MemberOperationError.malformedCode, "\(error)")

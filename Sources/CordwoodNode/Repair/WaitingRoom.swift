@@ -17,6 +17,13 @@ enum WaitingRoom {
             identity: PeerIdentity(cluster: identity.cluster, name: configuration.name, replica: identity.replica),
             configuration: configuration.peers, seams: seams, log: log)
         peers.isRetired = { membership.isRetired($0) }
+        var isRemoved = false
+        peers.onRefused = { reason, peer in
+            if reason == .retired, !isRemoved {
+                isRemoved = true
+                log.write(Node.removalEvent(identity.replica, toldBy: peer))
+            }
+        }
         peers.services = services
         do throws(IOError) {
             let bound = try await peers.listen(on: address)

@@ -13,6 +13,7 @@ enum ErrorCode: String, CaseIterable {
     case notLeader = "NOTLEADER"
     case moved = "MOVED"
     case loading = "LOADING"
+    case removed = "REMOVED"
     case transport = "TRANSPORTERR"
     case maxForwards = "MAXFORWARDS"
     case circuitOpen = "CIRCUITOPEN"
@@ -51,6 +52,10 @@ struct CommandError: Error, Hashable {
     static func repeated(_ option: String) -> CommandError {
         CommandError(.invalidArgument, "\(option) already specified")
     }
+
+    /// The group has removed this node, which will never again know what is in it.
+    static let removed = CommandError(
+        .removed, "this member was removed from the group for good: ask one that is in it")
 
     /// Something that exists could not be read.
     init(reading error: any Error) {

@@ -127,7 +127,7 @@ extension Dispatcher {
 
     private func clusterInfo() -> String {
         let status = server.node.status
-        let isOK = status.leader != nil
+        let isOK = status.isInWorkingGroup
         return """
             cluster_enabled:1\r
             cluster_state:\(isOK ? "ok" : "fail")\r

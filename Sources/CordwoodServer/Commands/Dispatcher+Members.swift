@@ -21,6 +21,7 @@ extension Dispatcher {
             connection.output.simple("OK")
         case name.matches("HELP"): lines(Dispatcher.membersHelp, on: connection)
         default:
+            if server.node.isRemoved { throw .removed }
             if server.settings.routing == .moved, !server.node.isLeader { throw server.redirection(slot: 0) }
             do throws(CommandError) {
                 try await change(name, &arguments, request, on: connection)

@@ -8,8 +8,14 @@ extension NodeStatus {
     /// Whether this node takes part in votes.
     var isVoting: Bool { membership.configuration.isVoter(replica) }
 
-    /// leader, follower, candidate, pre-candidate, learner.
-    var roleName: String { role == .follower && !isVoting ? "learner" : role.word }
+    /// A member of a group that has a leader, as far as this node knows.
+    var isInWorkingGroup: Bool { leader != nil && !isRemoved }
+
+    /// leader, follower, candidate, pre-candidate, learner, removed.
+    var roleName: String {
+        if isRemoved { return "removed" }
+        return role == .follower && !isVoting ? "learner" : role.word
+    }
 }
 
 extension RaftRole {

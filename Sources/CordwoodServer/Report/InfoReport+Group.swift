@@ -39,7 +39,7 @@ extension InfoReport {
         info.section("Raft")
         info.line("raft_node_id", status.node)
         info.line("raft_replica_id", status.replica)
-        info.line("raft_state", server.node.readiness == .ready ? "up" : "loading")
+        info.line("raft_state", stateName)
         info.line("raft_role", status.roleName)
         info.line("raft_is_voting", status.isVoting)
         info.line("raft_leader_id", status.leader.map { "\($0)" } ?? "")
@@ -63,6 +63,11 @@ extension InfoReport {
         info.line("raft_leader_changes", status.leaderChanges)
     }
 
+    private var stateName: String {
+        if server.node.isRemoved { return "removed" }
+        return server.node.readiness == .ready ? "up" : "loading"
+    }
+
     /// What is not known of a member is left out.
     private func fields(of status: MemberStatus, last: RaftIndex) -> [(String, any CustomStringConvertible)] {
         let address = status.member.address
@@ -84,7 +89,7 @@ extension InfoReport {
     func writeCluster(_ info: inout InfoText) {
         info.section("Cluster")
         info.line("cluster_enabled", 1)
-        info.line("cluster_state", server.node.status.leader == nil ? "fail" : "ok")
+        info.line("cluster_state", server.node.status.isInWorkingGroup ? "ok" : "fail")
         info.line("breakers_open", server.node.forwardingState == "closed" ? 0 : 1)
         info.line("forwarding", server.node.forwardingState)
         info.line("start_timestamp", server.node.startedMicroseconds / 1000)

@@ -9,7 +9,9 @@ extension InfoReport {
     func writePersistence(_ info: inout InfoText) {
         let status = server.node.status
         info.section("Persistence")
-        info.line("loading", server.node.isWarm && server.node.readiness == .ready ? 0 : 1)
+        let isLoading = !server.node.isWarm || server.node.readiness != .ready
+        // One that was removed waits for nothing any more.
+        info.line("loading", isLoading && !server.node.isRemoved)
         info.line("loading_percent", server.node.readinessPercent)
         info.line("durability", "strict")
         info.line("aof_enabled", 1)
