@@ -24,7 +24,11 @@ public final class CalmTrial: GroupTrial {
 
     public func report(on stage: TrialStage) -> [String] {
         let workload = stage.workload
-        return ["\(workload.ledger.acknowledged) writes acknowledged, \(workload.counts.unknown) unknown"]
+        return [
+            "\(workload.ledger.acknowledged) events acknowledged, "
+                + "\(workload.ledger.transactions.acknowledged) transactions of several among them, "
+                + "\(workload.counts.unknown) requests unknown"
+        ]
     }
 
     private func watch(_ stage: TrialStage, _ what: String) async throws {

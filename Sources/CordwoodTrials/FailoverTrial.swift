@@ -82,7 +82,8 @@ public final class FailoverTrial: GroupTrial {
         let terms = stage.group.terms
         return [
             "kills of a leader under load    \(timesNanoseconds.count)",
-            "writes acknowledged             \(stage.workload.ledger.acknowledged)",
+            "events acknowledged             \(stage.workload.ledger.acknowledged)",
+            "transactions acknowledged       \(stage.workload.ledger.transactions.acknowledged)",
             "first acknowledged write        p50 \(text(0.5)), p95 \(text(0.95)), longest \(text(1))",
             "elections won                   \(terms.elections), highest term \(terms.highestTerm)",
         ]

@@ -4,11 +4,17 @@ struct TrialReport {
 
     init(_ stage: TrialStage) {
         let (ledger, counts, group) = (stage.workload.ledger, stage.workload.counts, stage.group)
+        let transactions = ledger.transactions
         rows = [
-            ("operations", "\(counts.operations)"), ("writes", "\(ledger.writes.count)"),
-            ("acknowledged", "\(ledger.acknowledged)"), ("outcome unknown at first", "\(counts.unknown)"),
-            ("open for ever", "\(ledger.open)"), ("denied", "\(ledger.denied)"),
-            ("sent again, same answer", "\(counts.repeated)"),
+            ("operations", "\(counts.operations)"), ("events sent", "\(ledger.writes.count)"),
+            ("events acknowledged", "\(ledger.acknowledged)"), ("requests unknown at first", "\(counts.unknown)"),
+            ("events open for ever", "\(ledger.open)"), ("events denied", "\(ledger.denied)"),
+            ("transactions", "\(transactions.begun)"), ("their events", "\(transactions.events)"),
+            ("transactions acknowledged", "\(transactions.acknowledged)"),
+            ("transactions denied, all of each", "\(transactions.denied)"),
+            ("transactions open for ever", "\(transactions.open)"),
+            ("requests sent again, same answer", "\(counts.repeated)"),
+            ("of these transactions", "\(counts.repeatedTransactions)"),
             ("linearizable reads", "\(counts.linearizableReads)"), ("local reads", "\(counts.localReads)"),
             ("payload bytes", "\(counts.bytes)"), ("elections won", "\(group.terms.elections)"),
             ("highest term", "\(group.terms.highestTerm)"), ("recoveries", "\(group.recoveries)"),

@@ -10,7 +10,7 @@ import CordwoodVirtual
 extension Workload {
     private static let notNow: Set<String> = [
         "LOADING", "TIMEOUT", "CLUSTERDOWN", "TRYAGAIN", "SHUTDOWN", "TRANSPORTERR", "NOTLEADER", "FROZEN",
-        "PARTNOTOWNED", "CIRCUITOPEN",
+        "PARTNOTOWNED", "CIRCUITOPEN", "REMOVED",
     ]
     private static let pageEvents = 50
 
@@ -48,6 +48,7 @@ extension Workload {
                 "\(disk) shows partition \(partition) up to \(end), and \(floor) was known before")
         }
         try enter(page.events, from: start, of: partition, by: disk)
+        if !page.hasMore, let last = page.events.last { try ledger.observeEnd(last, by: disk) }
         if isLinearizable { counts.linearizableReads += 1 } else { counts.localReads += 1 }
         shown[disk, default: [:]][partition] = max(shown[disk]?[partition] ?? 0, end)
     }

@@ -11,6 +11,8 @@ final class Workload {
         var unknown = 0
         /// Acknowledged writes that were sent once more and got the same answer.
         var repeated = 0
+        /// Of these, transactions.
+        var repeatedTransactions = 0
         var linearizableReads = 0
         var localReads = 0
         var bytes = 0
@@ -19,6 +21,10 @@ final class Workload {
 
     static let partitions = 16
     private static let streams = 64
+    /// Of the streams, these many times `Ledger.familyStreams` are written by transactions, too.
+    private static let families = 4
+    /// One request of so many is a transaction.
+    static let requestsATransaction: UInt64 = 6
     private static let writers = 32
     /// As many read linearizably, and as many locally.
     private static let readers = 3
@@ -41,7 +47,7 @@ final class Workload {
     var shown: [String: [Int: UInt64]] = [:]
 
     init(_ group: TrialGroup, seed: UInt64, rate: Int, _ verdict: Verdict) {
-        ledger = Ledger(streams: Self.streams, seed: seed)
+        ledger = Ledger(streams: Self.streams, families: Self.families, seed: seed)
         self.group = group
         self.seed = seed
         self.verdict = verdict
