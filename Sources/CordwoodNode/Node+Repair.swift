@@ -223,11 +223,7 @@ extension Node {
             repairs.isExchanging = true
             defer { repairs.isExchanging = false }
             try await repair.exchange(partition, endingAt: line)
-            do {
-                try await machines.retake(partition, from: store.startIndex, gate: gate) {
-                    try await intactEntries($0)
-                }
-            } catch { throw .log(error as? LogError ?? .unavailable("\(error)")) }
+            try await retake(partition, repair, from: others)
             repairs.source?.forget(partition)
             repairs.damages.removeAll { $0.partition == partition }
             repairs.repairedPartitions += 1
@@ -254,7 +250,7 @@ extension Node {
             switch error {
             case .noIntactCopy, .diverged, .notRepairable: .halted
             case .log(.corrupt): .halted
-            case .log, .io, .unreachable, .incomparable, .closing: .waiting
+            case .log, .io, .unreachable, .incomparable, .behindManifest, .closing: .waiting
             }
         let now = seams.clock.monotonicNanoseconds
         repairs.failedAttempts += 1
@@ -272,7 +268,7 @@ extension Node {
                 fields: [.init("partition", "\(partition)"), .init("reason", "\(error)")]))
     }
 
-    private func note(_ partition: PartitionID, _ change: (inout PartitionDamage) -> Void) {
+    func note(_ partition: PartitionID, _ change: (inout PartitionDamage) -> Void) {
         if let at = repairs.place(of: partition) { change(&repairs.damages[at]) }
     }
 

@@ -118,6 +118,9 @@ import Testing
                 }
             }
             #expect(try await client.ask("EPSEQ", "13") == .null)
+            let status = try await client.ask("CORDWOOD.PARTITION", "STATUS", "12")
+            #expect(status["state"]?.text == "quarantined")
+            #expect(status["damage"]?.text?.contains("partition 12") == true, "\(status)")
             await second.close()
         }
     }
@@ -130,7 +133,7 @@ import Testing
             for (key, value) in [("next", 4), ("logged", 3), ("confirmed", 3), ("applied", 3), ("watermark", 3)] {
                 #expect(status[key] == .integer(Int64(value)), "\(key)")
             }
-            #expect(status["state"]?.text == "ok")
+            #expect(status["state"]?.text == "ok" && status["damage"] == nil)
             guard case .array(let listed) = try await client.ask("CORDWOOD.PARTITION", "LIST") else {
                 throw TestFailure("no list")
             }

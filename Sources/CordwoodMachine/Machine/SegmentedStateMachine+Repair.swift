@@ -8,6 +8,11 @@ extension SegmentedStateMachine {
     /// Payload bytes that are taken again before they are written.
     private static let retakenBytes = 8 << 20
 
+    /// Whether an entry of several partitions, this one among them, has yet to be decided.
+    public func isMeeting(_ partition: PartitionID) -> Bool {
+        meetings.values.contains { $0.participants.contains { $0.partition == partition } }
+    }
+
     /// Gives a partition's log what it has ignored, out of the segmented log, and lets its machine go on. Nothing is
     /// held back meanwhile: what is dispatched beside it is taken again with the rest.
     ///

@@ -78,6 +78,28 @@ final class PartitionRepair {
         }
     }
 
+    /// Appends what others hold behind the end of a whole log, up to a record: pieces that follow it by the chain.
+    func extend(
+        _ partition: PartitionID, through line: SystemCheckpoint.Line, from peers: [ReplicaID]
+    ) async throws(RepairError) {
+        let log = logs.store(of: partition)
+        try await RepairError.lifting { () throws(LogError) in try await logs.persist(partition) }
+        while log.writtenIndex < line.persisted {
+            if isCancelled { throw .closing }
+            let point = try await RepairError.lifting { () throws(LogError) in
+                try await log.point(at: log.writtenIndex)
+            }
+            let run = try await fetched(partition, after: point, through: line.persisted, peers)
+            statistics.fetchedBytes += UInt64(run.byteCount)
+            try await RepairError.lifting { () throws(LogError) in
+                try await log.ingest(run, through: line.persisted)
+                try await logs.persist(partition)
+            }
+        }
+        let end = try await RepairError.lifting { () throws(LogError) in try await log.line(at: line.persisted) }
+        guard end == line else { throw .diverged(partition, line.persisted) }
+    }
+
     func close() async { await staging.close() }
 
     /// What an earlier attempt has left goes on, unless it cannot be read.

@@ -15,6 +15,8 @@ enum RepairError: Error, Hashable, CustomStringConvertible {
     /// Another member was asked for what it has at a place, and its answer cannot be had or cannot be read. That says
     /// nothing of what it holds.
     case incomparable(ReplicaID, place: String, reason: String)
+    /// Entries up to an index are in no log any more, and what others hold of the partition instead cannot be had yet.
+    case behindManifest(PartitionID, RaftIndex, String)
     /// What is wrong cannot be mended by records of others.
     case notRepairable(String)
     case closing
@@ -31,6 +33,8 @@ enum RepairError: Error, Hashable, CustomStringConvertible {
             "what others hold of partition \(partition) up to record \(index) differs from what this node held"
         case .incomparable(let member, let place, let reason):
             "replica \(member) could not be compared at \(place): \(reason)"
+        case .behindManifest(let partition, let index, let reason):
+            "entry \(index) is in no log any more, and a manifest of partition \(partition) is waited for: \(reason)"
         case .notRepairable(let reason): reason
         case .closing: "the node closes"
         }

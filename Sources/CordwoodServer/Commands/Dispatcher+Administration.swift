@@ -110,7 +110,8 @@ extension Dispatcher {
             ("inflight", UInt64(status.inflightEntries)), ("inflight_bytes", UInt64(status.inflightBytes)),
             ("backlog_age_ms", status.backlogAgeNanoseconds / 1_000_000),
         ]
-        output.map(numbers.count + (chain == nil ? 3 : 4))
+        let damage = server.node.damagedPartitions.first { $0.partition == status.partition }
+        output.map(numbers.count + 3 + (damage == nil ? 0 : 1) + (chain == nil ? 0 : 1))
         for (key, value) in numbers {
             output.simple(key)
             output.integer(value)
@@ -121,6 +122,10 @@ extension Dispatcher {
         if let master = status.master { output.integer(master.rawValue) } else { output.null() }
         output.simple("state")
         output.simple(server.stateName(of: status))
+        if let damage {
+            output.simple("damage")
+            output.bulk("\(damage.state.rawValue): \(damage.reason)")
+        }
         guard let chain else { return }
         output.simple("chain")
         output.map(2)

@@ -156,6 +156,45 @@ struct LogRepairTests {
         }
     }
 
+    /// They have purged it because their partition logs hold it: from there it comes, and nobody is started again.
+    @Test(arguments: [UInt64(51), 52])
+    func whatAPartitionLacksComesFromPartitionLogsWhereOthersHavePurgedTheEntries(seed: UInt64) throws {
+        let world = VirtualWorld(seed: seed)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams) {
+                $0.log.segmentBytes = 256 << 10
+                $0.log.cacheBytes = 4 << 10
+                // Nothing is persisted by age, so all of it is to be given again.
+                $0.partitionSyncAgeNanoseconds = 3_600_000_000_000
+            }
+            try await group.write(150)
+            let name = try await group.follower
+            let node = try group[name]
+            let last = node.status.dispatched
+            for other in RepairGroup.names where other != name {
+                let index = try await group.purge(other)
+                #expect(try await group[other].status.log.startIndex > index.previous && index > 140)
+            }
+            group.damageLog(name, segment: 0, at: 40_000)
+            world.disk.inject(.inputOutputError(.sync, pathContains: "\(name)/partitions/01"))
+            await node.partitionLogs.persist([1])
+            #expect(node.damagedPartitions.map(\.partition) == [1])
+            // The others go on meanwhile, and it with them.
+            try await group.write(40)
+            #expect(try await group.wait { node.repairedPartitions == 1 }, "\(node.damagedPartitions)")
+            #expect(node.storeFailure == nil)
+            #expect(node.repairStatistics.fetchedBytes > 10_000)
+            #expect(node.status.dispatched > last)
+            for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, atLeast: 47) }
+            #expect(try await group.wait { node.repairs.logDamage == nil })
+            // It holds all of it for good.
+            try await group.close(name)
+            try await group.open([name])
+            for partition in 0..<4 as Range<UInt64> { try await group.expectWhole(partition, atLeast: 47) }
+            try await group.closeAll()
+        }
+    }
+
     @Test func membersThatHoldTheSameAreFoundEqualAndOthersAreNot() throws {
         let world = VirtualWorld(seed: 46)
         try world.run { seams in

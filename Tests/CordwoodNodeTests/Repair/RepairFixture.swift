@@ -1,6 +1,7 @@
 import CordwoodBase
 import CordwoodIO
 import CordwoodLog
+import CordwoodMachine
 import CordwoodRaft
 import CordwoodVirtual
 import Testing
@@ -91,6 +92,17 @@ final class RepairGroup {
             _ = try await node.tally(
                 "\(number) " + String(repeating: "x", count: 1000), in: PartitionID(UInt64(number % 4)))
         }
+    }
+
+    /// Has a member purge what its partitions hold of its log. Gives the last index that is gone.
+    func purge(_ name: String) async throws -> RaftIndex {
+        let node = try self[name]
+        try await node.partitionLogs.persistAll()
+        try await node.writeCheckpoint()
+        let last = min(node.dispatcher.floor.previous, node.maintenance.checkpointCovers)
+        node.step(.compacted(through: last))
+        try await node.store.compact(through: last, boundary: nil)
+        return last
     }
 
     func file(_ name: String, _ partition: UInt64, _ segment: UInt64) -> String {
