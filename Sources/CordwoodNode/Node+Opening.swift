@@ -58,6 +58,18 @@ extension Node {
             throw .configuration("\(count) partitions; allowed are \(PartitionDispatcherConfiguration.partitionCounts)")
         }
         guard configuration.tickMilliseconds > 0 else { throw .configuration("a tick of 0 ms") }
+        guard configuration.idleNanoseconds >= configuration.commitDelayNanoseconds else {
+            throw .configuration(
+                "an idle delay of \(configuration.idleNanoseconds) ns is shorter than the commit delay of "
+                    + "\(configuration.commitDelayNanoseconds) ns")
+        }
+        guard configuration.log.syncsBatches || configuration.peerAddress == nil && !configuration.group.meetsOthers
+        else {
+            throw .configuration("a node with peers cannot do without durability.sync: others count on what it holds")
+        }
+        guard configuration.log.syncsBatches || configuration.log.ackGate == .segmented else {
+            throw .configuration("the acknowledgement gate 'partition' cannot do without durability.sync")
+        }
     }
 
     private static func makeDirectories(
@@ -100,6 +112,10 @@ extension Node {
                     fields: [
                         .init("recovery", "\(store.recovery)")
                     ]))
+            if !options.syncsBatches {
+                log.write(
+                    LogEvent(.warn, "log", "durability is relaxed: a power cut may take what was acknowledged last"))
+            }
             return store
         } catch { throw .log(error) }
     }
@@ -133,6 +149,13 @@ extension Node {
             if store.state.health == .ok {
                 pool.noteDropped(store.droppedRecords)
                 pool.tailInLog = { store.partitionTail(of: $0) }
+            }
+            if !store.options.syncsBatches {
+                pool.hardenLog = { index in
+                    // Why it could not is the store's own report.
+                    do throws(LogError) { try await store.harden(through: index) } catch { return false }
+                    return true
+                }
             }
             return pool
         }
@@ -236,6 +259,11 @@ extension Node {
             throw .configuration(
                 "\(configuration.directory) belongs to node '\(owner.name)' of its group, and this is node "
                     + "'\(configuration.name)': directories were exchanged, or node.name was changed")
+        }
+        guard configuration.log.syncsBatches || membership.members.map(\.replica) == [store.identity.replica] else {
+            throw .configuration(
+                "\(configuration.directory) belongs to a group of \(membership.members.count) members, which cannot do "
+                    + "without durability.sync: others count on what this node holds")
         }
         guard membership.members.map(\.replica) == [store.identity.replica], configuration.group.meetsOthers else {
             return

@@ -35,7 +35,11 @@ extension Node {
         tag: UInt64, observer: any ProposalObserver
     ) throws(ProposalRejection) -> LogPosition? {
         if isClosing { throw .closing }
-        if acknowledgement == .buffered, !allowsBuffered { throw .relaxedDurability }
+        switch acknowledgement {
+        case .quorum: break
+        case .durable: if !configuration.log.syncsBatches { throw .unsyncedDurability }
+        case .buffered: if !allowsBuffered { throw .relaxedDurability }
+        }
         if !core.isLeader, peers != nil {
             try forward([UInt8](payload), to: partition, acknowledgement, tag: tag, observer: observer)
             return nil
@@ -123,10 +127,14 @@ extension Node {
         }
     }
 
-    /// Lets the turn's batch go, or waits for more entries first, as configured.
+    /// Lets the turn's batch go, or waits for more entries first, as configured. Behind a pause nothing is likely to
+    /// join it, and it does not wait.
     private func endBatchWhenDue() {
         guard configuration.commitDelayNanoseconds > 0 else { return store.endBatch() }
+        let pause = turnNanoseconds - lastTurnNanoseconds
+        lastTurnNanoseconds = turnNanoseconds
         guard !isBatchDelayed else { return }
+        if pause >= configuration.idleNanoseconds { return store.endBatch() }
         isBatchDelayed = true
         _ = seams.clock.schedule(
             atNanoseconds: seams.clock.monotonicNanoseconds + configuration.commitDelayNanoseconds

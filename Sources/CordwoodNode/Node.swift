@@ -104,6 +104,8 @@ public final class Node {
     /// A batch waits for more entries.
     var isBatchDelayed = false
     var turnNanoseconds: UInt64 = 0
+    /// The same of the turn before.
+    var lastTurnNanoseconds: UInt64 = 0
     var turnMicroseconds: Int64 = 0
     var lastTimestampMicroseconds: Int64
 
@@ -209,7 +211,7 @@ public final class Node {
     public var isLeader: Bool { core.isLeader }
 
     /// The last entry that this node's log holds durably.
-    public var durableIndex: RaftIndex { store.durableIndex }
+    public var durableIndex: RaftIndex { store.hardenedIndex }
 
     /// Whether the directory's partition count covers the number.
     public func hasPartition(_ partition: PartitionID) -> Bool { dispatcher.has(partition) }

@@ -26,10 +26,13 @@ public struct NodeConfiguration: Sendable {
     /// How this node brings itself up from others, and what it keeps for those that do.
     public var catchUp: CatchUpConfiguration
     /// `log.ackGate` is what an acknowledgement waits for; another gate than before is put in force when the node
-    /// opens.
+    /// opens. `log.syncsBatches` may be off on a node without peers alone.
     public var log: LogStoreOptions
     /// How long a batch of the log waits for more entries; 0 is natural batching.
     public var commitDelayNanoseconds: UInt64
+    /// How long nothing must have been appended for the next batch to leave without that wait, at least as long as the
+    /// wait; `nil` is ten times the wait, at most one second.
+    public var commitIdleDelayNanoseconds: UInt64?
     /// What opening does with entries that the partitions had not persisted.
     public var recoveryPolicy: RecoveryPolicy
     /// Length at which a partition log begins another file, in bytes.
@@ -74,6 +77,7 @@ public struct NodeConfiguration: Sendable {
         catchUp = CatchUpConfiguration()
         log = LogStoreOptions()
         commitDelayNanoseconds = 0
+        commitIdleDelayNanoseconds = nil
         recoveryPolicy = .forward
         partitionSegmentBytes = 64 << 20
         maxOpenFiles = 4096
@@ -91,6 +95,13 @@ public struct NodeConfiguration: Sendable {
         retentionBytes = 10 << 30
         retentionNanoseconds = 24 * 3600 * 1_000_000_000
         proposalTicks = 100
+    }
+
+    /// The pause behind which a batch does not wait: see `commitIdleDelayNanoseconds`.
+    var idleNanoseconds: UInt64 {
+        let second: UInt64 = 1_000_000_000
+        return commitIdleDelayNanoseconds
+            ?? max(commitDelayNanoseconds, min(10 * min(commitDelayNanoseconds, second), second))
     }
 
     /// The partition count of a directory that is made.

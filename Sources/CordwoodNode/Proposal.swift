@@ -56,6 +56,8 @@ public enum ProposalRejection: Error, Sendable, Hashable {
     case admission(AdmissionError)
     /// `Acknowledgement.buffered` in a group of several voters.
     case relaxedDurability
+    /// `Acknowledgement.durable` where durability is relaxed.
+    case unsyncedDurability
     /// Leadership is being transferred, or the core holds too many uncommitted bytes; may succeed later.
     case busy(String)
     /// More bytes than one entry may have.

@@ -74,6 +74,37 @@ import Testing
         #expect(NodeOptionTests.refusal(["--partition-count", "65537"]).hasSuffix("must be 1 to 65536"))
     }
 
+    @Test func theIdleDelayIsAtLeastTheDelay() throws {
+        #expect(
+            NodeOptionTests.refusal(["--commit-delay", "2ms", "--commit-idle-delay", "1ms"])
+                == "commit.idle-delay = '1ms' must be at least commit.delay = '2ms'")
+        #expect(NodeOptionTests.refusal(["--commit-delay", "1ms", "--commit-idle-delay", "2ms"]) == "accepted")
+        #expect(NodeOptionTests.refusal(["--commit-delay", "1s"]) == "accepted")
+        #expect(NodeOptionTests.refusal(["--commit-idle-delay", "1001ms"]).hasSuffix("must be 0 to 1s"))
+        #expect(NodeConfiguration(options: try nodeOptions([])).commitIdleDelayNanoseconds == nil)
+        let stated = NodeConfiguration(options: try nodeOptions(["--commit-idle-delay", "2ms"]))
+        #expect(stated.commitIdleDelayNanoseconds == 2_000_000)
+    }
+
+    @Test func onlyANodeThatIsAloneMayDoWithoutSyncs() throws {
+        let relaxed = ["--durability-sync", "no"]
+        #expect(NodeConfiguration(options: try nodeOptions([])).log.syncsBatches)
+        #expect(!NodeConfiguration(options: try nodeOptions(relaxed)).log.syncsBatches)
+        let reason = ": the others of a group count on what a member holds"
+        #expect(
+            NodeOptionTests.refusal(relaxed + ["--peer-listen", "127.0.0.1:7001"])
+                == "durability.sync = 'no' contradicts network.peer-address = '127.0.0.1:7001'" + reason)
+        #expect(
+            NodeOptionTests.refusal(
+                relaxed + ["--node-name", "a", "--peer-listen", "h1:7001", "--cluster-founders", "a=h1:7001"]
+            ).hasPrefix("durability.sync = 'no' contradicts"))
+        #expect(
+            NodeOptionTests.refusal(relaxed + ["--durability-ack-gate", "partition"])
+                == "durability.sync = 'no' contradicts durability.ack-gate = 'partition', "
+                + "which waits for more syncs, not for fewer")
+        #expect(NodeOptionTests.refusal(["--durability-sync=maybe"]).contains("durability.sync = 'maybe'"))
+    }
+
     @Test func optionsOfTheGroupThatContradictEachOtherAreRefused() {
         let founders = "a=h1:7001,b=h2:7001"
         let founding = ["--node-name", "a", "--peer-listen", "0.0.0.0:7001", "--cluster-founders"]
@@ -151,7 +182,8 @@ import Testing
             options: try nodeOptions([
                 "--node-name", "n", "--segment-size", "32MiB", "--segment-preallocate", "2", "--commit-depth", "4",
                 "--commit-max-bytes", "64KiB", "--commit-max-unflushed", "8MiB", "--partition-log-sync-age", "1s",
-                "--partition-log-segment-size", "2MiB", "--cache-capacity", "3MiB", "--floor-max-pinned-bytes", "5MiB",
+                "--partition-log-flush-bytes", "6MiB", "--partition-log-segment-size", "2MiB", "--cache-capacity",
+                "3MiB", "--floor-max-pinned-bytes", "5MiB",
                 "--admission-max-inflight", "7", "--admission-max-bytes", "9KiB", "--admission-max-age", "3s",
                 "--admission-max-global-lag", "11", "--raft-tick", "50ms", "--raft-election-ticks", "20",
                 "--raft-heartbeat-ticks", "2", "--io-max-open-files", "99", "--limits-max-frame", "2MiB",
@@ -161,6 +193,7 @@ import Testing
         #expect(configuration.log.depth == 4 && configuration.log.batchBytes == 64 << 10)
         #expect(configuration.raft.maxUncommittedBytes == 8 << 20)
         #expect(configuration.partitionSyncAgeNanoseconds == 1_000_000_000)
+        #expect(configuration.partitionBufferBytes == 6 << 20)
         #expect(configuration.partitionSegmentBytes == 2 << 20 && configuration.cacheBytes == 3 << 20)
         #expect(configuration.maxPinnedBytes == 5 << 20 && configuration.maxOpenFiles == 99)
         #expect(configuration.queue.maxInflightEntries == 7 && configuration.queue.maxInflightBytes == 9 << 10)

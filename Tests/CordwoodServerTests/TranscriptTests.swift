@@ -207,6 +207,23 @@ struct Transcript {
         ]).play()
     }
 
+    @Test func aNodeWithoutSyncsSaysSoAndPromisesNoDurability() throws {
+        try withServedNode(["--durability-sync", "no"]) { served in
+            let client = try await served.connect()
+            #expect(try await client.ask("INFO", "persistence").text?.contains("durability:relaxed\r\n") == true)
+            #expect(
+                try await client.ask("EAPPEND", "s1", "a", "ACK", "DURABLE")
+                    == .error("INVALIDARG ACK DURABLE needs durability.sync = yes"))
+            _ = try await client.ask("EAPPEND", "s1", "a", "ACK", "BUFFERED")
+            _ = try await client.ask("EAPPEND", "s1", "a")
+            #expect(try await client.ask("ESVER", "s1") == .integer(1))
+        }
+        try withServedNode { served in
+            let client = try await served.connect()
+            #expect(try await client.ask("INFO", "persistence").text?.contains("durability:strict\r\n") == true)
+        }
+    }
+
     private func appended(_ id: Int, sequence: Int, version: Int, timestamp: Int) -> String {
         "*12\r\n+event_id\r\n+\(eventID(id))\r\n+partition_key\r\n+\(keyOfS1)\r\n+partition_id\r\n:12\r\n"
             + "+partition_sequence\r\n:\(sequence)\r\n+stream_version\r\n:\(version)\r\n+timestamp\r\n:\(timestamp)\r\n"

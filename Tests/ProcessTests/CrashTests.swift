@@ -10,4 +10,14 @@ struct CrashTests {
         #expect(run.exitCode == 0, "\(run.said)")
         print(run.output, terminator: "")
     }
+
+    @Test("gives back what it acknowledged without syncs, too: a kill leaves what was written", .timeLimit(.minutes(2)))
+    func givesBackWithoutSyncs() throws {
+        let node = Checkout.program("cordwood-node")
+        let run = try Command(
+            "tools/crash", "--rounds", "6", "--io", "uring", "--binary", node, "--option=--durability-sync=no",
+            seconds: 100)
+        #expect(run.exitCode == 0, "\(run.said)")
+        print(run.output, terminator: "")
+    }
 }

@@ -185,7 +185,7 @@ extension AppendOnlyFile {
         epoch = scan.epoch.next
         let batch = place(builder, commitHint: 0)
         try await write(batch)
-        markDurable(to: batch.end, bytes: batch.lengthBytes)
+        if policy.syncsBatches { markDurable(to: batch.end, bytes: batch.lengthBytes) } else { try await sync() }
     }
 
     /// Removes files that a scan found to be no part of the stream, or keeps them as spares.

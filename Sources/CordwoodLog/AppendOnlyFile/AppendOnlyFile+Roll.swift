@@ -19,6 +19,7 @@ extension AppendOnlyFile {
     private func roll(carry: CarrySource) async throws(LogError) {
         let old = active
         guard let oldFile = old.file else { brokenInvariant("\(old.path) is not open") }
+        if !policy.syncsBatches { try await sync() }
         onTailEvent?(.sealing(old.header.segment))
         invariant(durable == end, "roll of \(end) with \(durable) durable")
 

@@ -10,6 +10,9 @@ public import CordwoodRaft
 /// point allows: successor with header and carry record durable under its final name, then the seal, then the first
 /// batch in the successor. A failed write or sync poisons the stream: nothing more is written until it is reopened.
 /// Lack of space where a file is made refuses and does not poison.
+///
+/// Where durability is relaxed, batches are written without being synced. `sync` makes durable what is written, and so
+/// does the end of a segment; the promise moves by nothing else.
 public final class AppendOnlyFile {
     public let directory: String
     public let namePrefix: String
@@ -110,16 +113,29 @@ public final class AppendOnlyFile {
             buffer: builder.buffer, lengthBytes: length, position: position, previousLink: previousLink, file: file)
     }
 
-    /// Writes a placed batch; it is durable by itself on return.
+    /// Writes a placed batch; it is durable by itself on return where the policy says so.
     public func write(_ batch: PlacedBatch) async throws(LogError) {
         if let failure { throw failure }
         do {
             try await batch.file.write(
-                batch.buffer, 0..<batch.lengthBytes, at: batch.position.offset, durable: true)
+                batch.buffer, 0..<batch.lengthBytes, at: batch.position.offset, durable: policy.syncsBatches)
         } catch {
             throw poison(error)
         }
         if let failure { throw failure }
+    }
+
+    /// Makes durable whatever was placed. All of it must be written, and nothing may be placed before it returns.
+    public func sync() async throws(LogError) {
+        if let failure { throw failure }
+        guard durable < end else { return }
+        guard let file = active.file else { brokenInvariant("\(active.path) is not open") }
+        let covered = end
+        do { try await file.sync() } catch { throw poison(error) }
+        if let failure { throw failure }
+        invariant(end == covered, "a batch was placed up to \(end) while what lies before \(covered) was synced")
+        durable = covered
+        cursor.durableBytes = cursor.requestedBytes
     }
 
     /// Tells that everything before `position` is durable.

@@ -9,6 +9,9 @@ internal import CordwoodRaft
 /// count only as a prefix. Before a batch that does not fit, everything in flight is awaited and the segment is rolled.
 /// Lack of space for the next segment is waited out. When the newest data have been durable for `promiseDelay` without
 /// a later batch to say so, one batch is written that holds nothing but the promise.
+///
+/// Where durability is relaxed, a batch counts as durable when it is written, and no promise is written. `harden` syncs
+/// then: what is in flight is awaited, and nothing follows it before the sync has returned.
 final class GroupCommit {
     struct Limits {
         /// A batch is closed when the next record would make it larger than this, in bytes.
@@ -75,6 +78,9 @@ final class GroupCommit {
     /// Batches have become durable, and nobody has heard of it.
     private var isSettling = false
     private var isRolling = false
+    private var isHardening = false
+    /// Who waits for the next sync.
+    private var hardeningWaiters: [UnsafeContinuation<Void, Never>] = []
     private var isPromised = true
     /// Whoever asked is gone: what is in flight ends, and nothing follows it.
     private var isAbandoned = false
@@ -173,7 +179,12 @@ final class GroupCommit {
     // MARK: Writing
 
     private func pump() {
-        guard stream.failure == nil, !isAbandoned, !isRolling, retryTimer == nil else { return }
+        guard stream.failure == nil, !isAbandoned, !isRolling, !isHardening else { return }
+        guard hardeningWaiters.isEmpty else {
+            if inFlight.isEmpty { syncWritten() }
+            return
+        }
+        guard retryTimer == nil else { return }
         while inFlight.count < limits.depth, let batch = nextBatch() {
             guard stream.hasRoom(for: batch.builder.lengthBytes) else {
                 if inFlight.isEmpty { roll(for: batch.builder.lengthBytes) }
@@ -222,8 +233,12 @@ final class GroupCommit {
         var advanced = false
         while let first = inFlight.first, first.isWritten, let placed = first.placed, stream.failure == nil {
             inFlight.removeFirst()
-            stream.markDurable(to: placed.end, bytes: placed.lengthBytes)
-            isPromised = first.isPromise
+            if isRelaxed {
+                stream.prepareSpare()
+            } else {
+                stream.markDurable(to: placed.end, bytes: placed.lengthBytes)
+                isPromised = first.isPromise
+            }
             onDurable(first)
             recycle(first.builder)
             advanced = true
@@ -291,12 +306,54 @@ final class GroupCommit {
         open = nil
         inFlight = []
         onFailure(error)
+        wakeHardened(takeHardeningWaiters())
         wakeDrained()
+    }
+
+    // MARK: Relaxed durability
+
+    private var isRelaxed: Bool { !stream.policy.syncsBatches }
+
+    /// Makes durable what was written before the call, where batches are not synced. On return it is, or the stream has
+    /// failed.
+    func harden() async {
+        guard isRelaxed, stream.failure == nil, stream.durable < stream.end else { return }
+        await withUnsafeContinuation { continuation in
+            // Other work may have run before the continuation existed: look again.
+            if stream.failure != nil { return continuation.resume() }
+            hardeningWaiters.append(continuation)
+            pump()
+        }
+    }
+
+    /// Syncs for all who wait, with nothing in flight.
+    private func syncWritten() {
+        isHardening = true
+        let served = takeHardeningWaiters()
+        seams.scheduler.spawn("log sync") { [self] in
+            do throws(LogError) { try await stream.sync() } catch { fail(error) }
+            isHardening = false
+            pump()
+            wakeHardened(served)
+            wakeDrained()
+        }
+    }
+
+    private func takeHardeningWaiters() -> [UnsafeContinuation<Void, Never>] {
+        defer { hardeningWaiters = [] }
+        return hardeningWaiters
+    }
+
+    private func wakeHardened(_ waiters: [UnsafeContinuation<Void, Never>]) {
+        for waiter in waiters { waiter.resume() }
     }
 
     // MARK: Promise
 
-    private var isIdle: Bool { inFlight.isEmpty && closed.isEmpty && open == nil && !isRolling && !isSettling }
+    private var isIdle: Bool {
+        inFlight.isEmpty && closed.isEmpty && open == nil && !isRolling && !isSettling && !isHardening
+            && hardeningWaiters.isEmpty
+    }
 
     /// The timer is left alone while batches come and go: when it goes off it looks whether the log has rested long
     /// enough.
@@ -343,9 +400,10 @@ final class GroupCommit {
         }
     }
 
-    /// Drains, and leaves a stream whose last data are promised.
+    /// Drains, and leaves a stream whose last data are promised, or synced where nothing is promised.
     func finish() async {
         await drain()
+        await harden()
         cancelPromise()
         writePromise()
         await drain()

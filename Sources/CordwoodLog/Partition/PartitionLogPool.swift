@@ -80,6 +80,11 @@ public final class PartitionLogPool {
     /// refused when it is opened.
     public var tailInLog: (PartitionID) -> (partitionIndex: PartitionLogIndex, raftIndex: RaftIndex)? = { _ in nil }
 
+    /// Asked before records are written where the segmented log may lose what it has taken: returns true once no power
+    /// cut takes its entries up to the one given. A file must not hold what the segmented log has lost. After a refusal
+    /// nothing is written any more; what was taken stays readable.
+    public var hardenLog: ((RaftIndex) async -> Bool)?
+
     /// Partitions synced at a time when nothing else is to have the device.
     private static let syncsAtOnce = 32
 
@@ -99,6 +104,8 @@ public final class PartitionLogPool {
     private var queueHead = 0
     private var isRunning = false
     private var isClosed = false
+    /// The segmented log cannot be made durable: nothing is written any more.
+    private var isHeld = false
     /// Closed, and everything has been given back: no log is opened any more.
     private(set) var hasEnded = false
     private var timer: TimerToken?
@@ -241,7 +248,7 @@ public final class PartitionLogPool {
     }
 
     private func runRounds() async {
-        while !isClosed {
+        while !isClosed, !isHeld {
             await pause()
             if isClosed { break }
             if buffered.isOverLimit { await relieve() }
@@ -354,6 +361,15 @@ public final class PartitionLogPool {
             try await store.writeOut()
             try await store.sync()
         } catch { fail(store, error) }
+    }
+
+    /// The last of a log's records that may be written now; `nil` when none may.
+    func writableEnd(of store: PartitionLogStore) async -> PartitionLogIndex? {
+        guard let hardenLog, !store.buffer.isEmpty else { return PartitionLogIndex(.max) }
+        let last = store.buffer.position(store.buffer.count - 1)
+        if await hardenLog(last.raftIndex) { return last.partitionIndex }
+        isHeld = true
+        return nil
     }
 
     /// Everything that a partition had taken is durable, or will never be.

@@ -21,8 +21,10 @@ extension PartitionLogStore {
     func writeOut() async throws(LogError) {
         await lockWriting()
         defer { unlockWriting() }
-        guard openState == .open else { return }
-        while !buffer.isEmpty, buffer.verdict(0) != .undecided { try await writeBatch() }
+        guard openState == .open, let last = await pool.writableEnd(of: self) else { return }
+        while !buffer.isEmpty, buffer.verdict(0) != .undecided, buffer.position(0).partitionIndex <= last {
+            try await writeBatch(through: last)
+        }
     }
 
     /// Makes everything that was written durable.
@@ -59,7 +61,7 @@ extension PartitionLogStore {
         pool.onPersisted?(persisted)
     }
 
-    private func writeBatch() async throws(LogError) {
+    private func writeBatch(through last: PartitionLogIndex) async throws(LogError) {
         let builder = try await beginBatch()
         defer { pool.giveBack(builder) }
         let limit = Int(clamping: pool.configuration.segmentBytes / 2)
@@ -70,11 +72,11 @@ extension PartitionLogStore {
             let payload = buffer.payload(count)
             let verdict = buffer.verdict(count)
             let framed = BatchBuilder.framedBytes(ofPartitionPayload: payload.count)
-            guard verdict != .undecided, count == 0 || builder.hasRoom(forFramed: framed),
-                count == 0 || builder.lengthBytes + framed <= limit
+            let position = buffer.position(count)
+            guard verdict != .undecided, position.partitionIndex <= last,
+                count == 0 || builder.hasRoom(forFramed: framed), count == 0 || builder.lengthBytes + framed <= limit
             else { break }
-            chain = builder.append(
-                buffer.position(count), payload: payload, after: chain, isRefused: verdict == .refused)
+            chain = builder.append(position, payload: payload, after: chain, isRefused: verdict == .refused)
             payloadBytes += payload.count
             count += 1
         }

@@ -25,6 +25,10 @@ public struct LogStoreOptions: Sendable {
     public var lockWaitNanoseconds: UInt64 = 2_000_000_000
     /// Where acknowledged data are damaged: open the intact prefix for reading instead of refusing.
     public var opensDamagedReadOnly = false
+    /// Batches are durable when they are written. Otherwise durability is relaxed: a write counts as durable when the
+    /// system has taken it, a power cut may take back what no `harden` or `flush` has covered since, and nothing of it
+    /// is promised.
+    public var syncsBatches = true
     /// The gate of a log that is made. A node puts it in force in a log that exists, too.
     public var ackGate = AckGate.segmented
 

@@ -97,6 +97,11 @@ extension SegmentedLogStore {
     // MARK: Tickets
 
     public func waitUntilDurable(_ ticket: LogTicket) async throws(LogError) {
+        try await waitUntilSettled(ticket)
+        if !options.syncsBatches { try await harden() }
+    }
+
+    private func waitUntilSettled(_ ticket: LogTicket) async throws(LogError) {
         while true {
             if isStale(ticket) { throw .stale }
             if ticket.sequence <= settledSequence { return }
@@ -119,6 +124,20 @@ extension SegmentedLogStore {
         let ticket = currentTicket
         endBatch()
         try await waitUntilDurable(ticket)
+    }
+
+    /// Makes the log durable up to an entry that counts as durable, where durability is relaxed.
+    public func harden(through index: RaftIndex) async throws(LogError) {
+        while hardenedIndex < min(index, durable) { try await harden() }
+    }
+
+    private func harden() async throws(LogError) {
+        let commit = try requireWritable()
+        let written = durable
+        let revision = revision
+        await commit.harden()
+        if let failure { throw failure }
+        if self.revision == revision { hardened = max(hardened, written) }
     }
 
     /// Names everything that was asked for so far, without an entry that a truncation could drop.
@@ -232,6 +251,7 @@ extension SegmentedLogStore {
         let last = contents.last
         commit.truncate(after: last.index)
         durable = min(durable, last.index)
+        hardened = min(hardened, last.index)
         committed = min(committed, last.index)
         while recent.endIndex > last.index.next, let dropped = recent.removeLast() {
             recentBytes -= dropped.payload.count + EntryRecord.slicesOffset

@@ -63,6 +63,7 @@ extension SegmentedLogStore {
         recent.reset(firstIndex: boundary.index.next)
         recentBytes = 0
         durable = min(durable, boundary.index)
+        hardened = min(hardened, boundary.index)
         committed = max(committed, boundary.index)
         revision += 1
         followsReplacement = true

@@ -135,7 +135,8 @@ extension SegmentedLogStore {
 
     private static func policy(_ options: LogStoreOptions) -> FilePolicy {
         FilePolicy(
-            segmentBytes: options.segmentBytes, spareCount: options.spareSegments, keepsReserve: options.keepsReserve)
+            segmentBytes: options.segmentBytes, spareCount: options.spareSegments, keepsReserve: options.keepsReserve,
+            syncsBatches: options.syncsBatches)
     }
 
     /// Makes a log in a directory without one.

@@ -45,6 +45,8 @@ public final class SegmentedLogStore: RaftLogStore {
     /// Entries from this index on stay in memory, whatever `cacheBytes` says: the owner has not handed them on.
     public var keepsFrom = RaftIndex(UInt64.max)
     var durable: RaftIndex
+    /// The last entry that a sync covers, where durability is relaxed.
+    var hardened: RaftIndex
     /// The highest committed index that was told; the hint follows it as entries become durable.
     var committed: RaftIndex = 0
     var health: LogHealth
@@ -89,6 +91,7 @@ public final class SegmentedLogStore: RaftLogStore {
         readers = SegmentReaders(files: seams.files)
         ownedRecent = Owned(IndexedQueue(firstIndex: contents.nextIndex))
         durable = contents.last.index
+        hardened = durable
         committed = contents.commitHint
         health = stream == nil ? .readOnly : .ok
         placedCheckpoint = checkpoint
@@ -140,6 +143,9 @@ public final class SegmentedLogStore: RaftLogStore {
     public var startIndex: RaftIndex { max(contents.startIndex, pendingStart) }
     public var durableIndex: RaftIndex { durable }
 
+    /// The last entry that no power cut takes: `durableIndex`, unless durability is relaxed.
+    public var hardenedIndex: RaftIndex { options.syncsBatches ? durable : hardened }
+
     public var lastEntry: LogPosition? {
         contents.last.index == 0 ? nil : LogPosition(index: contents.last.index, term: contents.last.term)
     }
@@ -154,7 +160,7 @@ public final class SegmentedLogStore: RaftLogStore {
 
     public var state: LogState {
         LogState(
-            boundary: contents.boundary, startIndex: startIndex, nextIndex: nextIndex, durableIndex: durable,
+            boundary: contents.boundary, startIndex: startIndex, nextIndex: nextIndex, durableIndex: hardenedIndex,
             vote: contents.vote, commitHint: max(contents.commitHint, min(committed, durable)), epoch: contents.epoch,
             health: health)
     }
@@ -295,7 +301,7 @@ public final class SegmentedLogStore: RaftLogStore {
         await stream?.close()
         lock?.release()
         lock = nil
-        let unfinished = settledSequence < sequence
+        let unfinished = settledSequence < sequence || !options.syncsBatches && failure != nil
         wakeWaiters(through: .max)
         if wasWritable, unfinished { throw failure ?? .noSpace("entries without space for a segment were dropped") }
     }

@@ -153,6 +153,7 @@ public struct ForwardRejection: Hashable, Sendable {
                 self.init(kind: .busy, text: "\(error)")
             }
         case .relaxedDurability: self.init(kind: .invalid, text: "relaxed durability in a group of several voters")
+        case .unsyncedDurability: self.init(kind: .invalid, text: "durability is relaxed")
         case .busy(let text): self.init(kind: .busy, text: text)
         case .tooLarge(let bytes, let limit): self.init(kind: .invalid, text: "\(bytes) bytes, at most \(limit)")
         case .unknownPartition(let partition): self.init(kind: .invalid, text: "no partition \(partition)")

@@ -69,6 +69,9 @@ extension Node {
         case .add(let name, let address, let node):
             guard !name.isEmpty, name.utf8.count <= 255 else { throw .notAllowed("a node's name has 1 to 255 bytes") }
             guard SocketAddress(parsing: address) != nil else { throw .notAllowed("'\(address)' is no address") }
+            guard configuration.log.syncsBatches else {
+                throw .notAllowed("a node with durability.sync = no stays alone: others would count on what it holds")
+            }
             if membership.member(named: name) == nil { try await beginBehindBoundary() }
             return try await change { () throws(MemberOperationError) in try adding(name, address, node) }
         case .promote(let name):

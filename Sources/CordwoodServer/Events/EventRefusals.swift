@@ -21,6 +21,7 @@ extension CommandError {
         case .relaxedDurability:
             self.init(
                 .invalidArgument, "ACK BUFFERED needs relaxed durability, which a group of several voters forbids")
+        case .unsyncedDurability: self.init(.invalidArgument, "ACK DURABLE needs durability.sync = yes")
         case .poisoned(let reason): self.init(.poisoned, reason)
         case .readOnly(let reason): self.init(.readOnly, "this node accepts no writes: \(reason)")
         case .closing: self.init(.shutdown, "the node is draining")

@@ -27,10 +27,13 @@ extension NodeConfiguration {
         log.depth = options[NodeOption.commitDepth]
         log.batchRecords = options[NodeOption.commitMaxBatch]
         commitDelayNanoseconds = options[NodeOption.commitDelay]
+        commitIdleDelayNanoseconds = options[NodeOption.commitIdleDelay]
+        log.syncsBatches = options[NodeOption.durabilitySync]
         log.ackGate = options[NodeOption.ackGate].gate
         recoveryPolicy = options[NodeOption.recoveryPolicy]
         log.batchBytes = Int(options[NodeOption.commitMaxBytes])
         partitionSyncAgeNanoseconds = options[NodeOption.partitionLogSyncAge]
+        partitionBufferBytes = Int(options[NodeOption.partitionLogFlushBytes])
         partitionSegmentBytes = options[NodeOption.partitionLogSegmentSize]
         cacheBytes = Int(options[NodeOption.cacheCapacity])
         maxOpenFiles = options[NodeOption.maxOpenFiles]

@@ -13,9 +13,10 @@ extension NodeOption {
             options: [
                 dir.declaration, nodeName.declaration, partitionCount.declaration, segmentSize.declaration,
                 segmentPreallocate.declaration, commitDepth.declaration, commitDelay.declaration,
-                commitMaxBatch.declaration, commitMaxBytes.declaration,
-                commitMaxUnflushed.declaration, partitionLogSyncAge.declaration, partitionLogSegmentSize.declaration,
-                ackGate.declaration, recoveryPolicy.declaration, cacheCapacity.declaration, floorMaxPinned.declaration,
+                commitIdleDelay.declaration, commitMaxBatch.declaration, commitMaxBytes.declaration,
+                commitMaxUnflushed.declaration, partitionLogFlushBytes.declaration, partitionLogSyncAge.declaration,
+                partitionLogSegmentSize.declaration, durabilitySync.declaration, ackGate.declaration,
+                recoveryPolicy.declaration, cacheCapacity.declaration, floorMaxPinned.declaration,
                 admissionMaxInflight.declaration,
                 admissionMaxBytes.declaration, admissionMaxAge.declaration, admissionMaxGlobalLag.declaration,
                 strictVersioning.declaration, clientAddress.declaration,
@@ -37,6 +38,23 @@ extension NodeOption {
                     if frame + framingBytes <= segment / 2 { return nil }
                     return "limits.max-frame = '\(Quantity.sizeText(frame))' with its framing must fit half of "
                         + "segment.size = '\(Quantity.sizeText(segment))'"
+                },
+                .init { options in
+                    guard let idle = options[commitIdleDelay], idle < options[commitDelay] else { return nil }
+                    return "commit.idle-delay = '\(Quantity.durationText(idle))' must be at least commit.delay = "
+                        + "'\(Quantity.durationText(options[commitDelay]))'"
+                },
+                .init { options in
+                    if options[durabilitySync] { return nil }
+                    let contradicted = ["network.peer-address", "cluster.founders", "cluster.join"]
+                        .first { options.setting($0)?.value != nil }
+                    if let name = contradicted, let value = options.setting(name)?.value {
+                        return "durability.sync = 'no' contradicts \(name) = '\(value.text)': the others of a group "
+                            + "count on what a member holds"
+                    }
+                    if options[ackGate] == .segmented { return nil }
+                    return "durability.sync = 'no' contradicts durability.ack-gate = '\(options[ackGate].rawValue)', "
+                        + "which waits for more syncs, not for fewer"
                 },
                 .init { options in
                     if options[raftHeartbeatTicks] < options[raftElectionTicks] { return nil }

@@ -37,6 +37,9 @@ public enum NodeOption {
     public static let commitDelay = Option<UInt64>.duration(
         "commit.delay", default: 0, in: 0...second,
         "Time that a batch waits for more entries; 0 is natural batching: while one is written, the next fills")
+    public static let commitIdleDelay = Option<UInt64?>.duration(
+        "commit.idle-delay", unset: "10 times commit.delay, at most 1s", in: 0...second,
+        "Time without an append after which the next batch leaves without the delay")
     public static let commitMaxBatch = Option<Int>.integer(
         "commit.max-batch", default: 4096, in: 1...16_384, "Entries after which a batch closes")
     public static let commitMaxUnflushed = Option<UInt64>.size(
@@ -45,9 +48,16 @@ public enum NodeOption {
     public static let partitionLogSyncAge = Option<UInt64>.duration(
         "partition-log.sync-age", default: 5 * second, in: 10 * millisecond...3600 * second,
         "Age of unsynced partition data that starts a round of syncs")
+    public static let partitionLogFlushBytes = Option<UInt64>.size(
+        "partition-log.flush-bytes", default: 64 * mebibyte, in: mebibyte...64 * gibibyte,
+        "Memory for records of the partition logs above which they are written before they are due to be synced")
     public static let partitionLogSegmentSize = Option<UInt64>.size(
         "partition-log.segment-size", default: 64 * mebibyte, in: mebibyte...gibibyte,
         "Bytes of a file of a partition log")
+    public static let durabilitySync = Option<Bool>.boolean(
+        "durability.sync", default: true,
+        "Sync the log before an acknowledgement; no is for a node without peers, and a power cut may then take what "
+            + "was acknowledged last")
     public static let ackGate = Option<AckGateChoice>.choice(
         "durability.ack-gate", default: .segmented,
         "What an acknowledgement waits for: the log, or the logs of all partitions concerned, too")

@@ -13,7 +13,7 @@ extension InfoReport {
         // One that was removed waits for nothing any more.
         info.line("loading", isLoading && !server.node.isRemoved)
         info.line("loading_percent", server.node.readinessPercent)
-        info.line("durability", "strict")
+        info.line("durability", server.node.configuration.log.syncsBatches ? "strict" : "relaxed")
         info.line("aof_enabled", 1)
         info.line("rdb_bgsave_in_progress", 0)
         info.line("aof_rewrite_in_progress", 0)

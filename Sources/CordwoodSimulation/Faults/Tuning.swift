@@ -83,6 +83,7 @@ struct Tuning {
         configuration.log.promiseDelayNanoseconds = promiseDelayNanoseconds
         configuration.log.ackGate = ackGate
         configuration.commitDelayNanoseconds = commitDelayNanoseconds
+        configuration.commitIdleDelayNanoseconds = .max
         configuration.maxEntryBytes = 8 << 10
         configuration.partitionSegmentBytes = partitionSegmentBytes
         configuration.partitionSyncAgeNanoseconds = partitionSyncAgeNanoseconds
