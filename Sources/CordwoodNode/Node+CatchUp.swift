@@ -63,14 +63,16 @@ extension Node {
         let staging = StagingArea(
             directory: configuration.directory + "/" + Directory.staging, configuration: logs,
             partitionCount: partitionCount, log: log, seams: seams)
-        let peers = try await WaitingRoom.open(configuration, store.identity, manifest.membership, log, seams)
+        var isRemoved = false
+        let peers = try await WaitingRoom.open(
+            configuration, store.identity, manifest.membership, log, seams, onRemoval: { isRemoved = true })
         let timeout = configuration.catchUp.timeoutNanoseconds
         let fetch = SnapshotFetch(
             live: live, snapshots: snapshots, staging: staging, configuration: configuration.catchUp, seams: seams,
             committed: { live.store(of: $0).persistedIndex },
             call: { try await peers.call($0, .piece, $1, lane: .bulk, timeoutNanoseconds: timeout) })
         let others = manifest.membership.members.map(\.replica).filter { $0 != store.identity.replica }
-        while true {
+        while !isRemoved {
             do throws(CatchUpError) {
                 try await fetch.run(manifest, from: others)
                 break
@@ -80,11 +82,12 @@ extension Node {
                         .warn, "node", "pieces of an installation cannot be fetched yet",
                         fields: [.init("reason", "\(error)")]))
             }
-            await seams.clock.sleep(nanoseconds: offerPauseNanoseconds)
+            if !isRemoved { await seams.clock.sleep(nanoseconds: offerPauseNanoseconds) }
         }
         await peers.close()
         await live.abandon()
         await staging.close()
+        if isRemoved { throw .removed(store.identity.replica) }
     }
 
     /// Gets ready to offer and to take snapshots, once there are peers.

@@ -198,6 +198,7 @@ extension Node {
             membership.apply(change, leading: core.configuration, at: entry.index)
             onMembershipChange?(before, membership)
             lookForOwnRemoval()
+            recordConfiguration()
         } catch {
             // Every replica comes to the same verdict: the change has no effect anywhere.
             outcome = error

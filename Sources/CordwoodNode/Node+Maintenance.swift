@@ -19,6 +19,8 @@ extension Node {
         var lastIndex: RaftIndex = 0
         /// Every entry at or below this index is covered by a durable system checkpoint.
         var checkpointCovers: RaftIndex = 0
+        /// The newest configuration that a durable system checkpoint holds.
+        var configurationCovered: RaftIndex = 0
         var waiters: [UnsafeContinuation<Void, Never>] = []
     }
 
@@ -75,8 +77,18 @@ extension Node {
             let waiters = maintenance.waiters
             maintenance.waiters = []
             for waiter in waiters { waiter.resume() }
+            recordConfiguration()
         }
     }
+
+    /// Writes down a configuration as soon as it is in force. A replica that comes back with an older one asks voters
+    /// of then for their votes, and one of them may be gone for good.
+    func recordConfiguration() {
+        if !isConfigurationRecorded { beginUpkeep() }
+    }
+
+    /// The configuration in force is one that a restart finds.
+    public var isConfigurationRecorded: Bool { membership.configurationIndex <= maintenance.configurationCovered }
 
     /// Waits until no round of upkeep is under way.
     func settleUpkeep() async {
@@ -103,7 +115,7 @@ extension Node {
         // Known to about a MiB only: nothing is held when everything committed is persisted and applied.
         maintenance.heldBytes = floor > core.commitIndex ? 0 : dispatcher.pinnedBytes(from: floor)
         if maintenance.heldBytes > 2 * configuration.log.segmentBytes { partitionLogs.hastenAll() }
-        if deservesCheckpoint(floor) { try await writeCheckpoint() }
+        if deservesCheckpoint(floor) || !isConfigurationRecorded { try await writeCheckpoint() }
         let kept = min(floor, wantedByLaggard?.index ?? floor, transfers.source?.floor() ?? floor)
         // While partition files hold what was dropped, the truncation that says so must stay.
         guard store.droppedRecords.isEmpty else { return }
@@ -137,11 +149,13 @@ extension Node {
         do { lines = try await machines.committedLines() } catch {
             throw error as? LogError ?? .unavailable("\(error)")
         }
+        let configurationIndex = membership.configurationIndex
         try await store.writeSystemCheckpoint(
             SystemCheckpoint(
                 configuration: membership.encoded(), sessions: machines.encodedSessions(floor: floor), routingEpoch: 1,
                 partitions: lines))
         maintenance.checkpointCovers = max(maintenance.checkpointCovers, covered)
+        maintenance.configurationCovered = max(maintenance.configurationCovered, configurationIndex)
     }
 
     // MARK: Congestion

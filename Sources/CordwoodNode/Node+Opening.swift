@@ -333,6 +333,8 @@ extension Node {
         if store.state.health == .readOnly, let damage = recovery.damage { storeFailure = .corrupt(damage) }
         // Whatever was purged was below the floor, and covered by a checkpoint first.
         maintenance.checkpointCovers = store.state.boundary.index
+        // Known from a checkpoint, or from an entry that is known to be committed.
+        maintenance.configurationCovered = membership.configurationIndex
         watchForDamage()
         partitionLogs.start()
         openGate()

@@ -142,4 +142,6 @@ public enum NodeError: Error, Hashable, Sendable {
     /// The log, its checkpoint and the partition logs do not fit together.
     case inconsistent(String)
     case core(RaftStartError)
+    /// The group has removed this replica, and what its directory lacks it will never be given again.
+    case removed(ReplicaID)
 }

@@ -77,6 +77,12 @@ extension RaftCore {
             var refusal = RaftMessage(.preVoteResponse, from: replica, to: message.from, term: term)
             refusal.isRejected = true
             send(refusal, into: &effects)
+        case .vote where !configuration.isVoter(message.from):
+            // This replica asks voters for their votes, and this candidate is none by the configuration that it knows:
+            // it would never hear of the term otherwise, and may need this replica's vote.
+            var refusal = RaftMessage(.voteResponse, from: replica, to: message.from, term: term)
+            refusal.isRejected = true
+            send(refusal, into: &effects)
         default: break
         }
         return false

@@ -162,6 +162,7 @@ public final class Simulation {
     func mayRefuse(_ node: SimulatedNode, _ error: NodeError) -> Bool {
         switch error {
         case .core, .rollbackRefused: false
+        case .removed: true
         case .log, .inconsistent, .configuration: !atlas.isFair || atlas.damaged.contains(node.replica)
         }
     }

@@ -14,6 +14,10 @@ struct OpeningFailure {
         case .rollbackRefused(let index, let reason):
             self.init("nothing is rolled back: entry \(index) would be dropped, and \(reason)", .configuration)
         case .core(let error): self.init("\(error)", .damagedData)
+        case .removed(let replica):
+            self.init(
+                "the group has removed this member, replica \(replica), and its directory is not whole: let the node "
+                    + "join with an empty one", .configuration)
         }
     }
 

@@ -1,5 +1,6 @@
 import CordwoodBase
 import CordwoodIO
+import CordwoodLog
 import CordwoodRaft
 import CordwoodVirtual
 import Testing
@@ -61,6 +62,28 @@ struct RemovalTests {
             #expect(Self.told(log) == 2)
             try await again.close()
             for node in nodes where node !== away { try await node.close() }
+        }
+    }
+
+    /// A member that came back with the configuration of before would ask for the vote of one that is gone for good.
+    @Test func whoIsInTheGroupIsRecordedByEveryMemberAsSoonAsItIsDecided() throws {
+        let world = VirtualWorld(seed: 23)
+        try world.run { seams in
+            let nodes = try await GroupTests.found(Self.names, seams)
+            let leader = await GroupTests.leader(of: nodes, seams)
+            let gone = try #require(nodes.first { !$0.isLeader })
+            _ = try await leader.operate(.remove(name: gone.configuration.name))
+            for node in nodes where node !== gone {
+                let isTold = await Self.wait(seams, seconds: 1) {
+                    node.membership.member(gone.replica) == nil && node.isConfigurationRecorded
+                }
+                #expect(isTold)
+                let salvage = try await LogSalvage.read(
+                    node.configuration.directory + "/log", files: seams.files)
+                let recorded = try #require(salvage?.checkpoint).value.configuration
+                #expect(try Membership(decoding: recorded) == node.membership)
+            }
+            for node in nodes { try await node.close() }
         }
     }
 

@@ -244,6 +244,28 @@ import Testing
         #expect(group.leader == 1)
     }
 
+    /// Without pre-votes, a replica whose configuration is old campaigns among those it knows, and its term grows. The
+    /// candidate that needs its vote is none of them.
+    @Test func aCandidateHearsOfTheTermOfAVoterThatDoesNotKnowItYet() throws {
+        var group = try Group(3, learners: 1)
+        group.campaign(1)
+        group.settle()
+        group.isolate(3)
+        group.propose(1, ConfigurationChange([.addVoter(4)]))
+        group.settle()
+        group.propose(1, ConfigurationChange([.remove(2)]))
+        group.settle()
+        #expect(group[4].core.configuration.voters == [1, 3, 4])
+        group.crash(1)
+        group.crash(2)
+        group.heal()
+        for _ in 0..<5 { group.campaign(3); group.settle() }
+        #expect(group[3].core.term > group[4].core.term + 2)
+
+        for _ in 0..<2 { group.campaign(4); group.settle() }
+        #expect(group.leader == 4)
+    }
+
     /// B25: a removed replica that does not know it goes on campaigning.
     @Test func b25ARemovedReplicaDoesNotDisturbTheLeader() throws {
         var group = try Group(4, options: careful())

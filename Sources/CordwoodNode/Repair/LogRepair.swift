@@ -34,6 +34,8 @@ final class LogRepair {
     private let seams: Seams
     /// Once the log is being mended.
     private var waitingRoom: PeerTransport?
+    /// A member has refused this one as removed: nobody will give it anything.
+    private var isRemoved = false
     private(set) var statistics = Statistics()
 
     /// What the new log was made of, by the attempt that succeeded.
@@ -130,15 +132,17 @@ final class LogRepair {
                 ]))
         let peers = try await WaitingRoom.open(
             configuration, salvage.identity, membership, log, seams,
-            services: [.repair: { [unowned self] _, body in .success(await serve(body).encoded()) }])
+            services: [.repair: { [unowned self] _, body in .success(await serve(body).encoded()) }],
+            onRemoval: { [unowned self] in isRemoved = true })
         waitingRoom = peers
-        while isProvisional {
+        while isProvisional, !isRemoved {
             await learnGroup()
             if isProvisional { await seams.clock.sleep(nanoseconds: Self.pauseNanoseconds) }
         }
-        await mend()
+        let isWhole = await mend()
         waitingRoom = nil
         await peers.close()
+        if !isWhole { throw .removed(salvage.identity.replica) }
     }
 
     /// Asks whoever was there at the founding who is there now.
@@ -154,18 +158,20 @@ final class LogRepair {
         }
     }
 
-    private func mend() async {
+    /// False when there is nobody who would help any more.
+    private func mend() async -> Bool {
         var plan = Plan.entries(ownThrough: salvage.last.index)
-        while true {
+        while !isRemoved {
             do throws(Setback) {
                 try await attempt(plan)
-                return log.write(
+                log.write(
                     LogEvent(
                         .info, "log", "the log is whole again",
                         fields: [
                             .init("salvaged", "\(statistics.salvagedEntries)"),
                             .init("fetched", "\(statistics.fetchedEntries)"),
                         ]))
+                return true
             } catch {
                 switch (error, plan) {
                 case (.diverged, .entries(let own)) where own > salvage.commitHint:
@@ -176,8 +182,9 @@ final class LogRepair {
                 }
                 log.write(LogEvent(.warn, "log", "the log is not mended yet", fields: [.init("reason", "\(error)")]))
             }
-            await seams.clock.sleep(nanoseconds: Self.pauseNanoseconds)
+            if !isRemoved { await seams.clock.sleep(nanoseconds: Self.pauseNanoseconds) }
         }
+        return false
     }
 
     private var others: [ReplicaID] {

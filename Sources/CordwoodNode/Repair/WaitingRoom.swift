@@ -4,11 +4,12 @@ import CordwoodLog
 import CordwoodRaft
 
 /// How a node meets the other members before it takes its place among them: what it lacks it may ask for, and what it
-/// has it may give, but it takes no part in consensus.
+/// has it may give, but it takes no part in consensus. One that the group has removed is given nothing: `onRemoval`.
 enum WaitingRoom {
     static func open(
         _ configuration: NodeConfiguration, _ identity: LogIdentity, _ membership: Membership, _ log: any LogSink,
-        _ seams: Seams, services: [PeerService: (PeerCaller, [UInt8]) async -> PeerAnswer] = [:]
+        _ seams: Seams, services: [PeerService: (PeerCaller, [UInt8]) async -> PeerAnswer] = [:],
+        onRemoval: @escaping () -> Void
     ) async throws(NodeError) -> PeerTransport {
         guard let address = configuration.peerAddress else {
             throw .configuration("an address for peers is needed to fetch from them what is lacking")
@@ -21,6 +22,7 @@ enum WaitingRoom {
         peers.onRefused = { reason, peer in
             if reason == .retired, !isRemoved {
                 isRemoved = true
+                onRemoval()
                 log.write(Node.removalEvent(identity.replica, toldBy: peer))
             }
         }

@@ -73,11 +73,17 @@ final class GroupOperator {
     /// Voters of every configuration that may be in force anywhere.
     var configurations: [[ReplicaID]] {
         guard isSettled, !isAtWork || isLosingDisk, let membership else { return [] }
-        let views = [membership] + nodes.compactMap { $0.node?.membership }
-        return views.flatMap { view -> [[ReplicaID]] in
-            let configuration = view.configuration
-            return configuration.isJoint ? [configuration.voters, configuration.outgoing] : [configuration.voters]
-        }.filter { !$0.isEmpty }
+        var views = [membership.configuration]
+        for node in nodes {
+            if let running = node.node {
+                views.append(running.membership.configuration)
+            } else if node.standing == .member {
+                // It comes back with what it has recorded, and may stand by it.
+                guard let left = node.configurationLeft else { return [] }
+                views.append(left)
+            }
+        }
+        return views.flatMap { $0.isJoint ? [$0.voters, $0.outgoing] : [$0.voters] }.filter { !$0.isEmpty }
     }
 
     private var isLosingDisk = false

@@ -22,6 +22,9 @@ final class SimulatedNode {
     private var becomesVoter = true
     /// The node of the present life, once it is open.
     private(set) var node: Node?
+    /// The configuration that the last life on this disk has left for the next one; nil when it ended before the one in
+    /// force was recorded.
+    private(set) var configurationLeft: GroupConfiguration? = GroupConfiguration()
     private(set) var isOpening = false
     /// The operator has not brought it back yet: it stays down whoever starts it.
     var isWithheld = false
@@ -205,6 +208,7 @@ final class SimulatedNode {
             node = nil
             return
         }
+        configurationLeft = node.isConfigurationRecorded ? node.membership.configuration : nil
         let durable = node.durableIndex
         simulation.logs.holds(node.replica, through: durable)
         // Of a store that takes no more writes nobody knows what it lost of its end.
@@ -235,6 +239,7 @@ final class SimulatedNode {
         kill()
         host.disk.clearFaults()
         host.replaceDisk()
+        configurationLeft = GroupConfiguration()
         diskCount += 1
         diskNumber = diskCount
         replica = .none

@@ -88,6 +88,22 @@ struct LogRepairTests {
         }
     }
 
+    @Test func aMemberThatWasRemovedMeanwhileIsToldSoAndWaitsNoLonger() throws {
+        let world = VirtualWorld(seed: 49)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams) { $0.log.segmentBytes = 128 << 10 }
+            try await group.write(40)
+            let name = try await group.follower
+            let replica = try group[name].replica
+            try await group.close(name)
+            _ = try await group.leader.operate(.remove(name: name))
+            group.damageLog(name, segment: -1, at: 9000)
+            await #expect(throws: NodeError.removed(replica)) { try await group.open([name]) }
+            try await group.write(8)
+            try await group.closeAll()
+        }
+    }
+
     @Test func piecesThatAreLackingBehindAnInstallRecordAreFetchedAgain() throws {
         let world = VirtualWorld(seed: 44)
         try world.run { seams in
