@@ -189,7 +189,7 @@ struct LogRepairTests {
             let last = node.status.dispatched
             for other in RepairGroup.names where other != name {
                 let index = try await group.purge(other)
-                #expect(try await group[other].status.log.startIndex > index.previous && index > 140)
+                #expect(try group[other].status.log.startIndex > index.previous && index > 140)
             }
             group.damageLog(name, segment: 0, at: 40_000)
             world.disk.inject(.inputOutputError(.sync, pathContains: "\(name)/partitions/01"))
