@@ -16,8 +16,8 @@ public struct DiskImage: Sendable {
         var sequence: UInt64
         var offset: UInt64
         var bytes: ArraySlice<UInt8>
-        /// Whether the write has returned. A write under way when the power fails may be there in part; a sync covers
-        /// only writes that had returned before it.
+        /// Whether the write has returned, failed ones included, or its process is gone. A write under way when the
+        /// power fails may be there in part; a sync covers only writes that had returned before it.
         var returned = false
 
         var end: UInt64 { offset + UInt64(bytes.count) }
@@ -210,6 +210,18 @@ public struct DiskImage: Sendable {
                 file.writes[position].returned = true
             }
         }
+    }
+
+    /// The image once the process that wrote is gone: none of its writes is under way any more. What there is of them
+    /// is in the cache, where later writes take its place, and the next sync covers it.
+    func leftByProcess() -> DiskImage {
+        var image = self
+        for (node, file) in files where file.writes.contains(where: { !$0.returned }) {
+            image.update(node) { file in
+                for position in file.writes.indices { file.writes[position].returned = true }
+            }
+        }
+        return image
     }
 
     mutating func resize(_ node: UInt64, _ size: UInt64) {

@@ -55,8 +55,13 @@ final class FaultyFile: File {
             return
         }
         if case .fail(let reason, _)? = verdict.effect {
-            if reason != .noSpace { writeInPart(buffer[range], at: place) }
-            try await disk.pass(verdict)
+            let pieces = reason == .noSpace ? [] : writeInPart(buffer[range], at: place)
+            do throws(IOError) { try await disk.pass(verdict) } catch {
+                if verdict.generation == disk.generation {
+                    for sequence in pieces { disk.image.writeReturned(node, sequence) }
+                }
+                throw error
+            }
         }
         let sequence = disk.image.beginWrite(node, buffer[range], at: place)
         try await disk.pass(verdict)
@@ -131,12 +136,15 @@ final class FaultyFile: File {
         if end > size, end - size > disk.freeBytesNow { throw disk.failure(.noSpace, verdict, errorNumber: 28) }
     }
 
-    /// A write that fails leaves some of its sectors behind, as a device does; nothing says which.
-    private func writeInPart(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) {
+    /// A write that fails leaves some of its sectors behind, as a device does; nothing says which. Returns the pieces'
+    /// sequences: once the failure is told they are dirty pages like any others, and the next sync covers them.
+    private func writeInPart(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> [UInt64] {
         let sector = disk.options.sectorBytes
+        var pieces: [UInt64] = []
         for start in stride(from: 0, to: bytes.count, by: sector) where disk.chance(1, in: 2) {
             let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + sector, bytes.count)])
-            _ = disk.image.beginWrite(node, piece, at: offset + UInt64(start))
+            pieces.append(disk.image.beginWrite(node, piece, at: offset + UInt64(start)))
         }
+        return pieces
     }
 }

@@ -92,7 +92,7 @@ public final class VirtualHost {
     /// their connections end.
     public func kill() {
         guard isUp else { return }
-        disk.powerCycle(leaving: disk.image)
+        disk.powerCycle(leaving: disk.image.leftByProcess())
         end(inSilence: false)
     }
 

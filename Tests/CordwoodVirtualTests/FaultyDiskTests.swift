@@ -112,6 +112,25 @@ struct FaultyDiskTests {
         #expect(seen.isSuperset(of: [1, 2]))
     }
 
+    @Test("never shows what a failed write left behind over what was written there and synced later")
+    func failedWriteIsSuperseded() throws {
+        for seed in 1...20 as ClosedRange<UInt64> {
+            let world = VirtualWorld(seed: seed)
+            world.disk.inject(.inputOutputError(.write))
+            try world.run { seams in
+                let file = try await seams.files.open("/a", FileMode(.mustCreate, writable: true))
+                try await seams.files.syncDirectory("/")
+                await #expect(throws: IOError.self) {
+                    try await file.write(filled(1, 1024), 0..<1024, at: 0, durable: false)
+                }
+                try await file.write(filled(2, 1024), 0..<1024, at: 0, durable: false)
+                try await file.sync()
+            }
+            let seen = Set(world.disk.image.crashStates().compactMap { $0.contents("/a") })
+            #expect(seen == [[UInt8](repeating: 2, count: 1024)], "seed \(seed)")
+        }
+    }
+
     @Test("makes nothing durable in a sync that fails, and the next sync succeeds without it")
     func failedSyncLosesPages() throws {
         var lost = 0

@@ -128,6 +128,30 @@ struct HostTests {
         #expect(isLocked)
     }
 
+    @Test func supersedesWhatAKilledProcessWasWritingByWhatTheNextOneSyncs() throws {
+        let world = VirtualWorld(seed: 6)
+        let host = world.host("host")
+        host.disk.inject(DiskFault(.write, .stall(nanoseconds: Self.second)))
+        host.spawn("writer") { seams in
+            let file = try? await seams.files.open("/a", FileMode(.mustCreate, writable: true))
+            try? await seams.files.syncDirectory("/")
+            try? await file?.write(buffer("killed"), 0..<6, at: 0, durable: false)
+        }
+        world.advance(nanoseconds: Self.second / 2)
+        host.kill()
+        host.start()
+        var isSynced = false
+        host.spawn("writer") { seams in
+            let file = try? await seams.files.open("/a", FileMode(.mustExist, writable: true))
+            try? await file?.write(buffer("synced"), 0..<6, at: 0, durable: false)
+            isSynced = (try? await file?.sync()) != nil
+        }
+        world.advance(nanoseconds: Self.second)
+        #expect(isSynced)
+        let seen = Set(host.disk.image.crashStates().compactMap { $0.contents("/a") })
+        #expect(seen == [Array("synced".utf8)])
+    }
+
     @Test func sealsItsConnectionsWhenItsProcessIsKilledAndNotWhenItsPowerFails() throws {
         let world = VirtualWorld(seed: 5)
         let server = world.host("server")
