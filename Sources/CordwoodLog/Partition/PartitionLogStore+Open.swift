@@ -377,9 +377,11 @@ extension PartitionLogStore {
     func compare(_ taken: PartitionLogRecord) async throws(LogError) {
         guard taken.partitionIndex >= startIndex else { return }
         let batch = try await batch(holding: taken.partitionIndex)
-        guard let held = batch.records(from: taken.partitionIndex, maxCount: 1).first,
-            held.position == taken.position, held.payload == taken.payload
-        else {
+        // Its batch cannot be read: the files are damaged, and the segmented log is not to blame.
+        guard let held = batch.records(from: taken.partitionIndex, maxCount: 1).first else {
+            throw lacking(taken.partitionIndex)
+        }
+        guard held.position == taken.position, held.payload == taken.payload else {
             contradictsLog = true
             throw .corrupt(
                 damage(

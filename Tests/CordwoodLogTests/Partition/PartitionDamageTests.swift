@@ -101,6 +101,23 @@ struct PartitionDamageTests {
         #expect(damage.file == Self.path(2))
     }
 
+    @Test("blames its own files, not the segmented log, when a sealed segment lacks a record that comes again")
+    func brokenBatchInSealedSegment() throws {
+        let (sound, _) = try Self.whole()
+        var image = sound
+        image.flip(Self.path(2), at: 20_000, mask: 1)
+        try VirtualWorld(seed: 4, disk: image).run { seams in
+            let fixture = Self.fixture(seams)
+            fixture.fill(0, 1...Self.count, bytes: 900)
+            let store = fixture.pool.store(of: 0)
+            let error = await #expect(throws: LogError.self) { try await store.open() }
+            guard case .corrupt(let damage)? = error else { return }
+            #expect(damage.kind == .corrupt)
+            #expect(damage.file == Self.path(2))
+            #expect(!store.contradictsLog)
+        }
+    }
+
     @Test("does not take a file of another partition's name for its own")
     func foreignFile() throws {
         let (sound, lines) = try Self.whole()
