@@ -36,7 +36,6 @@ extension PartitionLogStore {
         try await syncTail()
         unsyncedEntries = 0
         unsyncedBytes = 0
-        forwardedIndex = min(forwardedIndex, index)
         persistedIndex = index
         persistedLine =
             index == 0
@@ -56,9 +55,12 @@ extension PartitionLogStore {
             buffer.removeLast()
         }
         buffered.remove(before - buffer.byteCount)
-        if let first = dropped.map(\.partitionIndex).min() { forwardedIndex = min(forwardedIndex, first.previous) }
-        guard openState == .open, let first = try await firstDropped(dropped) else { return }
-        try await cut(after: first.previous)
+        if openState == .open, let first = try await firstDropped(dropped) { try await cut(after: first.previous) }
+        // What the log still holds has not been dropped, be it what has taken the place of dropped records. One that
+        // takes nothing has been given more than it holds.
+        let isTaking = openState == .open && !isRetaking
+        guard let next = isTaking ? nextIndex : dropped.map(\.partitionIndex).min() else { return }
+        forwardedIndex = min(forwardedIndex, next.previous)
     }
 
     /// A written record as the one that a truncation leaves as the last, and its Raft index.

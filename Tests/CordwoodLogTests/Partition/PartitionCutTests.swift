@@ -89,6 +89,34 @@ import Testing
         }
     }
 
+    @Test func row16_whatTookThePlaceOfDroppedRecordsBeforeTheFilesWereOpenIsNotForwardedAgain() throws {
+        let world = VirtualWorld(seed: 6)
+        try world.run(write)
+        try world.run { seams in
+            let fixture = fixture(seams)
+            fixture.pool.noteDropped(dropped(41...60))
+            let store = fixture.pool.store(of: 0)
+            for record in replacements(41...45) { store.forward(record) }
+            try await store.open()
+            #expect(store.forwardedIndex == 45)
+            try await fixture.pool.giveUp(dropped(41...60))
+            #expect(store.forwardedIndex == 45)
+            try await fixture.pool.persist(0)
+            try await fixture.pool.giveUp(dropped(41...60))
+            #expect(store.forwardedIndex == 45)
+            // Dropped in their turn, they are to be forwarded anew.
+            let again = replacements(44...45).map {
+                DroppedRecord(
+                    partition: 0, partitionIndex: $0.partitionIndex,
+                    position: LogPosition(index: $0.position.raftIndex, term: 4))
+            }
+            try await fixture.pool.giveUp(again)
+            #expect(store.forwardedIndex == 43)
+            try await expectRecords(
+                fixture, PartitionLogFixture.records(0, 1...40, bytes: 4000) + replacements(41...43))
+        }
+    }
+
     @Test func row16_aCrashAnywhereInACutGivesTheSameLogWhenItIsDoneAgain() throws {
         let written = VirtualWorld(seed: 3)
         try written.run(write)
