@@ -27,7 +27,8 @@ extension FileSystem {
     }
 
     /// Writes a file under a temporary name, syncs and renames it, so that the name stands for the old or for the new
-    /// contents. Which of them survives a crash is certain only when `isDurable`: the directory is synced then.
+    /// contents. Which of them survives a crash is certain only when `isDurable`: the directory is synced then. When it
+    /// fails, the old contents stand and take no more room than before; a crash may leave the temporary file.
     public func replaceContents(
         of name: String, in directory: String, with bytes: [UInt8], isDurable: Bool = true
     ) async throws(IOError) {
@@ -49,6 +50,7 @@ extension FileSystem {
             await file.close()
         } catch {
             await file.close()
+            try? await remove(temporary)
             throw error
         }
         try await rename(temporary, to: "\(directory)/\(name)")

@@ -10,9 +10,15 @@ internal import CordwoodIO
 /// that is not whole was never relied on. The bytes are those of a part of the stream that is final, so putting them
 /// back is right at any later time, too; the copy is removed once a recovery record stands behind them.
 ///
+/// An opening that finds a copy makes it anew beside the old one and renames it: a process that was killed may have
+/// begun to write the segment, or a write of it may have failed, and what it left shows the right bytes without being
+/// durable. There is no moment at which power that fails finds neither.
+///
 /// The file is the bytes and, behind them, their XXH3-128, low half first, seeded with the segment's incarnation.
 struct KeptCopy {
     static let suffix = ".kept"
+    /// Of a copy that a crash left before it had its name.
+    static let unfinishedSuffix = suffix + ".temporary"
     private static let trailerBytes = 16
 
     let directory: String
@@ -20,7 +26,8 @@ struct KeptCopy {
     let segment: SegmentName
     let offset: UInt64
 
-    var path: String { "\(directory)/\(segment).\(hexadecimal(offset))\(Self.suffix)" }
+    private var name: String { "\(segment).\(hexadecimal(offset))\(Self.suffix)" }
+    var path: String { "\(directory)/\(name)" }
     private var segmentPath: String { "\(directory)/\(segment)" }
 
     init(directory: String, segment: SegmentName, offset: UInt64) {
@@ -43,31 +50,17 @@ struct KeptCopy {
         Checksum.xxh3Wide(bytes, seed: segment.incarnation.rawValue ^ offset)
     }
 
-    /// Makes the copy, durable with its name. False when there is no room for it.
+    /// Makes the copy, durable with its name. False when there is no room for it; an earlier one stands then.
     func write(_ bytes: UnsafeRawBufferPointer, _ files: any FileSystem) async throws(IOError) -> Bool {
-        var trailer: [UInt8] = []
+        var contents = [UInt8](bytes)
         let sum = checksum(bytes)
-        trailer.append(littleEndian: sum.low)
-        trailer.append(littleEndian: sum.high)
-        let buffer = IOBuffer(count: bytes.count + Self.trailerBytes)
-        buffer.bytes.copyMemory(from: bytes)
-        buffer.bytes[bytes.count...].copyBytes(from: trailer)
+        contents.append(littleEndian: sum.low)
+        contents.append(littleEndian: sum.high)
         do throws(IOError) {
-            let file = try await files.open(path, FileMode(.createIfMissing, writable: true))
-            do throws(IOError) {
-                try await file.resize(0)
-                try await file.write(buffer, 0..<buffer.count, at: 0, durable: false)
-                try await file.sync()
-            } catch {
-                await file.close()
-                throw error
-            }
-            await file.close()
-            try await files.syncDirectory(directory)
+            try await files.replaceContents(of: name, in: directory, with: contents)
             return true
         } catch {
             guard error.reason == .noSpace else { throw error }
-            await remove(files)
             return false
         }
     }
@@ -83,6 +76,10 @@ struct KeptCopy {
         var left: [KeptCopy] = []
         let names = try await files.list(directory).map(\.name)
         for name in names.sorted() {
+            if name.hasPrefix(prefix), name.hasSuffix(unfinishedSuffix) {
+                try await files.remove(directory + "/" + name)
+                continue
+            }
             guard let copy = KeptCopy(name, directory: directory, prefix: prefix) else { continue }
             if names.contains("\(copy.segment)") {
                 try await copy.restore(files)

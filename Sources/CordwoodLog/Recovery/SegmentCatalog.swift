@@ -38,7 +38,7 @@ struct SegmentCatalog {
             if SegmentPool.isSpare(rest) || SegmentPool.isUnfinished(rest) {
                 catalog.spares.append(entry.name)
             } else if !known.contains(entry.name), !entry.name.hasSuffix(".broken"),
-                !entry.name.hasSuffix(KeptCopy.suffix)
+                !entry.name.hasSuffix(KeptCopy.suffix), !entry.name.hasSuffix(KeptCopy.unfinishedSuffix)
             {
                 catalog.unknown.append(entry.name)
             }

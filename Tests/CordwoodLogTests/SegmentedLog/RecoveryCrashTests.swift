@@ -62,4 +62,17 @@ import Testing
         let found = try expectSameResult(image)
         #expect(found.map(\.index) == [1, 2, 3])
     }
+
+    @Test func whatAnOpeningThatFailedLeftOnItsWayIsNotLostInTheNextOne() throws {
+        // Its copy was durable, its write to the segment was not: the bytes are there to be read, and not on the disk.
+        let (image, _, _) = try killed()
+        let world = VirtualWorld(seed: 3, disk: image)
+        world.disk.inject(.inputOutputError(.write, pathContains: ".seg", skip: 1))
+        try world.run { seams in
+            await #expect(throws: LogError.self) { _ = try await LogWorld.open(seams) }
+        }
+        #expect(world.disk.faultsShown == 1)
+        let found = try expectSameResult(world.disk.image)
+        #expect(found.map(\.index) == [1, 2, 3])
+    }
 }
