@@ -50,7 +50,7 @@ extension Node {
     func releaseThroughGate(_ passed: RaftIndex) {
         var held: [HeldMessage] = []
         var isCut = false
-        for waiting in heldMessages {
+        for waiting in heldMessages where !isOvertaken(waiting.message) {
             var message = waiting.message
             let isAcknowledgement = message.kind == .appendResponse && !message.isRejected
             let isBeyond = isAcknowledgement && message.index > passed

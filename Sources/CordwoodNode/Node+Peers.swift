@@ -134,8 +134,15 @@ extension Node {
         carryOut()
     }
 
+    /// An acknowledgement of a term that is over: the entries that it names may have been replaced since, so it may say
+    /// more than the log holds, and whoever led in that term learns from any answer that it leads no more.
+    func isOvertaken(_ message: RaftMessage) -> Bool {
+        message.kind == .appendResponse && !message.isRejected && message.term < core.term
+    }
+
     /// What this replica says to itself goes back into its core.
     func deliver(_ message: RaftMessage) {
+        if isOvertaken(message) { return }
         if message.to == replica {
             core.receive(message, into: &effects)
         } else {

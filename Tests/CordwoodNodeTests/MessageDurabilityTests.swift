@@ -1,5 +1,6 @@
 import CordwoodBase
 import CordwoodIO
+import CordwoodLog
 import CordwoodRaft
 import CordwoodVirtual
 import Testing
@@ -80,6 +81,48 @@ struct MessageDurabilityTests {
             try? await group.close(name)
             try await group.open([name])
             try await group.expectWhole(3, events: 3)
+            try await group.closeAll()
+        }
+    }
+
+    /// A write takes long; before it is done a leader of a later term replaces its entry.
+    @Test(arguments: [AckGate.segmented, .partition])
+    func aFollowerAcknowledgesNothingThatWasReplacedMeanwhile(_ gate: AckGate) throws {
+        let world = VirtualWorld(seed: 44)
+        try world.run { seams in
+            let group = try await RepairGroup(world, seams) { $0.log.ackGate = gate }
+            try await group.write(4)
+            let leader = await group.leader
+            let name = try await group.follower
+            let follower = try group[name]
+            let other = try #require(group.nodes.values.first { $0 !== leader && $0 !== follower })
+            #expect(try await group.wait { follower.durableIndex == leader.durableIndex })
+            let last = follower.durableIndex
+            let term = leader.core.term
+            var acknowledged: [Term] = []
+            follower.onSend = { message in
+                guard message.kind == .appendResponse, !message.isRejected else { return }
+                #expect(message.index <= follower.durableIndex && message.term == follower.core.term)
+                if message.index > last { acknowledged.append(message.term) }
+            }
+            world.disk.inject(
+                DiskFault(.write, pathContains: name + "/log", times: .max, .stall(nanoseconds: 300_000_000)))
+            func offer(from sender: Node, in term: Term) {
+                var message = RaftMessage(.append, from: sender.replica, to: follower.replica, term: term)
+                (message.index, message.logTerm, message.entryCount) = (last, leader.core.term, 1)
+                let entry = Entry(
+                    index: last.next, term: term, type: .noOperation,
+                    timestampMicroseconds: follower.lastTimestampMicroseconds)
+                follower.peers?.onMessage(message, [entry], [])
+            }
+            offer(from: leader, in: term)
+            await seams.clock.sleep(nanoseconds: 10_000_000)
+            offer(from: other, in: term.next)
+            #expect(follower.store.nextIndex == last.next.next)
+            #expect(try await group.wait { !acknowledged.isEmpty })
+            #expect(acknowledged.first == term.next)
+            world.disk.clearFaults()
+            _ = await group.leader
             try await group.closeAll()
         }
     }
