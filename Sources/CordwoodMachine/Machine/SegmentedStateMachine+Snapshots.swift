@@ -6,10 +6,13 @@ internal import CordwoodLog
 extension SegmentedStateMachine {
     /// Takes a snapshot of a partition now. Returns the index that it shows, `nil` when there is nothing to show or the
     /// partition stands still.
-    public func snapshot(_ partition: PartitionID) async -> PartitionLogIndex? {
+    ///
+    /// - Parameter evenIfUnchanged: also when nothing has been applied since the last one, of which the file is lost.
+    public func snapshot(_ partition: PartitionID, evenIfUnchanged: Bool = false) async -> PartitionLogIndex? {
         guard await machine(of: partition) != nil, let lane = lanes[Int(partition.rawValue)], lane.applied > 0 else {
             return nil
         }
+        if evenIfUnchanged { lane.entriesSinceSnapshot = max(1, lane.entriesSinceSnapshot) }
         lane.wantsSnapshot = true
         if lane.state == .idle { beginDraining(lane) }
         while lane.wantsSnapshot || lane.isSnapshotting, lane.state == .draining {

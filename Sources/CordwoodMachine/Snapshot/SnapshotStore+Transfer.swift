@@ -22,7 +22,7 @@ public struct SnapshotFile: Hashable, Sendable {
 extension SnapshotStore {
     private static let partSuffix = ".part"
 
-    /// What a snapshot's file says of itself; `nil` when it is not there or cannot be one.
+    /// What a snapshot's file says of itself; `nil` when it is not there or cannot be one. Its state is not read.
     public func describe(
         _ partition: PartitionID, _ index: PartitionLogIndex
     ) async throws(IOError) -> (header: SnapshotHeader, file: SnapshotFile)? {
@@ -44,6 +44,28 @@ extension SnapshotStore {
             )
         }
         return described ?? nil
+    }
+
+    /// A snapshot's file as it may be named to others or relied on: all of it has been read and verified. `nil` when it
+    /// is not there or damaged.
+    public func intactFile(
+        _ partition: PartitionID, _ index: PartitionLogIndex
+    ) async throws(IOError) -> SnapshotFile? {
+        let path = "\(try await shard(partition))/\(name(partition, index))"
+        let bytes: [UInt8]?
+        do throws(IOError) { bytes = try await seams.files.contents(of: path) } catch {
+            if error.reason == .device { return nil }
+            throw error
+        }
+        guard let bytes, bytes.count >= Self.headerBytes + Self.trailerBytes else { return nil }
+        let checksum = bytes.withUnsafeBytes { raw in
+            var trailer = ByteReader(raw, offset: raw.count - Self.trailerBytes)
+            return try? trailer.chainValue()
+        }
+        guard let checksum else { return nil }
+        let file = SnapshotFile(
+            partition: partition, index: index, byteCount: UInt64(bytes.count), checksum: checksum)
+        return Self.isSound(bytes, file) ? file : nil
     }
 
     /// Bytes of a snapshot's file; `nil` when there is no such file, fewer than asked for only at its end.

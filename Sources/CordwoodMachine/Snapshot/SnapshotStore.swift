@@ -127,7 +127,7 @@ public final class SnapshotStore {
         listings[partition.rawValue & 255]?[partition]?.remove(index)
     }
 
-    /// What a snapshot's file says first; `nil` when it is gone or no snapshot.
+    /// What a snapshot's file says first; `nil` when it is gone, cannot be read, or is no snapshot.
     private func header(_ path: String) async throws(IOError) -> SnapshotHeader? {
         let file: any File
         do throws(IOError) { file = try await seams.files.open(path, FileMode(.mustExist, writable: false)) } catch {
@@ -141,6 +141,7 @@ public final class SnapshotStore {
             return Self.decode(buffer[0..<got])
         } catch {
             await file.close()
+            if error.reason == .device { return nil }
             throw error
         }
     }

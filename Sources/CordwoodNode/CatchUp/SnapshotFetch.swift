@@ -258,13 +258,14 @@ final class SnapshotFetch {
         throw .damaged(entry.partition, "the snapshot at \(snapshot.index) that came over is not the one named")
     }
 
-    /// Whether the snapshot, or a newer one, is here or staged.
+    /// Whether the snapshot is staged, or it or a newer one is here, intact.
     private func isHeld(_ snapshot: SnapshotFile) async throws(CatchUpError) -> Bool {
         try await CatchUpError.lifting {
-            if try await staging.snapshots.describe(snapshot.partition, snapshot.index)?.file == snapshot {
-                return true
+            if try await staging.snapshots.intactFile(snapshot.partition, snapshot.index) == snapshot { return true }
+            for header in try await liveSnapshots.list(snapshot.partition) where header.index >= snapshot.index {
+                if try await liveSnapshots.intactFile(snapshot.partition, header.index) != nil { return true }
             }
-            return try await liveSnapshots.list(snapshot.partition).contains { $0.index >= snapshot.index }
+            return false
         }
     }
 

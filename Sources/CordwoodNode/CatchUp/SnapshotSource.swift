@@ -170,18 +170,34 @@ public final class SnapshotSource {
         guard let found else { throw .notReady("record \(last) of partition \(partition) is not in its log") }
         entry.line = found
         entry.first = min(log.startIndex, last.next)
-        let snapshots = try await CatchUpError.lifting { try await machines.snapshots.list(partition) }
-        for header in snapshots where header.index <= last && header.index.next >= entry.first {
-            let described = try await CatchUpError.lifting {
-                try await machines.snapshots.describe(partition, header.index)
-            }
-            guard let described else { continue }
-            entry.snapshot = described.file
-            break
-        }
-        if entry.first > 1, entry.snapshot == nil {
+        entry.snapshot = try await newestSnapshot(of: partition, in: entry.first.previous...last)
+        guard entry.first > 1, entry.snapshot == nil else { return }
+        // What the machine holds replaces the snapshots that were lost, here or for the next manifest.
+        _ = await machines.snapshot(partition, evenIfUnchanged: true)
+        entry.snapshot = try await newestSnapshot(of: partition, in: entry.first.previous...last)
+        if entry.snapshot == nil {
             throw .notReady("partition \(partition) begins at \(entry.first) and has no snapshot before it")
         }
+    }
+
+    /// The newest intact snapshot of a partition that shows an index of the range. What is named is verified first:
+    /// whoever fetches a damaged file finds that out at its end, and would be offered the same again.
+    private func newestSnapshot(
+        of partition: PartitionID, in range: ClosedRange<PartitionLogIndex>
+    ) async throws(CatchUpError) -> SnapshotFile? {
+        for header in try await CatchUpError.lifting({ try await machines.snapshots.list(partition) })
+        where range.contains(header.index) {
+            if isClosed { throw .cancelled }
+            let file = try await CatchUpError.lifting {
+                try await machines.snapshots.intactFile(partition, header.index)
+            }
+            if let file { return file }
+            log.write(
+                LogEvent(
+                    .warn, "node", "a damaged snapshot is not offered",
+                    fields: [.init("partition", "\(partition)"), .init("index", "\(header.index)")]))
+        }
+        return nil
     }
 
     // MARK: Pins

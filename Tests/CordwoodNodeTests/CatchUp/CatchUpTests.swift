@@ -336,4 +336,102 @@ struct CatchUpTests {
             #expect(try await machines.snapshots.list(0).count == 1)
         }
     }
+
+    // MARK: Damaged snapshots
+
+    private static func path(_ partition: PartitionID, _ index: PartitionLogIndex, of node: String) -> String {
+        "\(node)/\(Node.Directory.snapshots)/0\(partition)/\(partition)-\(index).snapshot"
+    }
+
+    /// A source whose first partition has two snapshots, the newest first.
+    private static func openWithTwoSnapshots(
+        _ seams: Seams, compactsLogs: Bool = false
+    ) async throws -> (source: CatchUpSource, snapshots: [PartitionLogIndex]) {
+        let source = try await CatchUpSource.open(seams, events: 40, bytes: 6000) {
+            $0.machines.keptSnapshots = 2
+            $0.machines.compactsLogs = compactsLogs
+            $0.partitionSegmentBytes = 40 << 10
+        }
+        for _ in 0..<2 {
+            try await CatchUpSource.write(8, 100, to: source.node)
+            _ = await source.node.machines.snapshot(0)
+        }
+        return (source, try await source.node.machines.snapshots.list(0).map(\.index))
+    }
+
+    @Test(arguments: [true, false])
+    func aSnapshotThatIsDamagedIsNotOffered(canBeRead: Bool) throws {
+        let world = VirtualWorld(seed: 18)
+        try world.run { seams in
+            let (source, snapshots) = try await Self.openWithTwoSnapshots(seams)
+            #expect(snapshots.count == 2)
+            var offered = try await source.source.offer(for: 2).entry(of: 0)?.snapshot
+            for (at, index) in snapshots.enumerated() {
+                #expect(offered?.index == index)
+                let path = Self.path(0, index, of: "source")
+                if canBeRead {
+                    world.disk.damage { $0.flip(path, at: 100, mask: 1) }
+                } else {
+                    world.disk.inject(
+                        DiskFault(
+                            .read, pathContains: path, offsets: at == 0 ? 0..<8 : 100..<101, times: .max,
+                            .fail(.device, errorNumber: 5)))
+                }
+                offered = try await source.source.offer(for: 2).entry(of: 0)?.snapshot
+            }
+            #expect(offered == nil)
+        }
+    }
+
+    @Test func aReplicaIsBroughtUpBesideADamagedSnapshotOfTheSource() throws {
+        let world = VirtualWorld(seed: 19)
+        try world.run { seams in
+            let (source, snapshots) = try await Self.openWithTwoSnapshots(seams)
+            world.disk.damage { $0.flip(Self.path(0, snapshots[0], of: "source"), at: 100, mask: 1) }
+            source.manifest = try await source.source.offer(for: 2)
+            let replica = try await CatchUpStack.open(Self.joining, seams: seams, call: source.call)
+            try await replica.catchUp.fetch(source.manifest, from: [1])
+            try await replica.catchUp.install(source.manifest)
+            #expect(await replica.tallied(0) == (await source.talliedInManifest())[0])
+            try await replica.close()
+        }
+    }
+
+    @Test func aSourceWhoseLogNoIntactSnapshotReachesTakesANewOne() throws {
+        let world = VirtualWorld(seed: 20)
+        try world.run { seams in
+            let (source, snapshots) = try await Self.openWithTwoSnapshots(seams, compactsLogs: true)
+            source.source.release(2)
+            try await CatchUpSource.write(8, 100, to: source.node)
+            _ = await source.node.machines.snapshot(0)
+            let all = try await source.node.machines.snapshots.list(0).map(\.index)
+            #expect(all.count == 2 && all[1] == snapshots[0])
+            #expect(source.node.machines.logs.store(of: 0).startIndex > 1)
+            for index in all {
+                world.disk.damage { $0.flip(Self.path(0, index, of: "source"), at: 100, mask: 1) }
+            }
+            let entry = try #require(try await source.source.offer(for: 2).entry(of: 0))
+            #expect(entry.snapshot?.index == entry.line.persisted)
+            let held = try await source.node.machines.snapshots.intactFile(0, entry.line.persisted)
+            #expect(held != nil && held == entry.snapshot)
+        }
+    }
+
+    @Test func aDamagedSnapshotOfAReplicaCountsForNothingWhenOneIsOffered() throws {
+        let fixture = try CatchUpFixture.make(snapshotsAt: 16)
+        let named = try #require(fixture.manifest.entry(of: 0)?.snapshot)
+        let world = VirtualWorld(seed: 21)
+        try world.run { seams in
+            let replica = try await Self.open(fixture, seams)
+            try await replica.take(fixture.entries)
+            #expect(await replica.machines.snapshot(0).map { $0 >= named.index } == true)
+            let own = try await replica.machines.snapshots.list(0)[0].index
+            world.disk.damage { $0.flip(Self.path(0, own, of: "joiner"), at: 100, mask: 1) }
+            try await replica.catchUp.fetch(fixture.manifest, from: [1])
+            try await replica.catchUp.install(fixture.manifest)
+            #expect(try await replica.machines.snapshots.intactFile(0, named.index) == named)
+            #expect(await replica.tallied(0) == fixture.tallied[0])
+            try await replica.close()
+        }
+    }
 }
